@@ -1,0 +1,1 @@
+"""What runs in production: one request path, its steps and its data."""

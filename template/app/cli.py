@@ -1,0 +1,199 @@
+"""uv run app ...: run the app, set it up, look after its tenants, add a feature."""
+
+import asyncio
+import os
+
+from decimal import Decimal
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.errors import AppError
+
+cli = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+tenant = typer.Typer(no_args_is_help=True, help="Tenants and their API keys.")
+feature = typer.Typer(no_args_is_help=True, help="Feature folders.")
+cli.add_typer(tenant, name="tenant")
+cli.add_typer(feature, name="feature")
+out, err = Console(), Console(stderr=True)
+
+
+def main() -> None:
+    """Entry point: a mistake ends in one message, never in a traceback."""
+    try:
+        cli()
+    except AppError as error:
+        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(2) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+@cli.command()
+def dev(port: int = 8000, reload: bool = True) -> None:
+    """Set everything up and run the app on this machine, without keys."""
+    os.environ.setdefault("APP_AUTH", "open")
+    os.environ.setdefault("APP_LOG_FORMAT", "console")
+    setup()
+    out.print(f"API    http://127.0.0.1:{port}/docs", highlight=False)
+    out.print("Stop   Ctrl-C\n", highlight=False)
+    run("127.0.0.1", port, reload=reload)
+
+
+@cli.command()
+def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Run the app as in production: keys required, nothing made on the way."""
+    run(host, port, reload=False)
+
+
+def run(host: str, port: int, *, reload: bool) -> None:
+    """Hand over to uvicorn; with `reload` a changed file restarts the app."""
+    import uvicorn
+
+    from app import services, settings
+
+    services.plan(settings.load())
+    watched = ["app", "features", "config"] if reload else None
+    includes = ["*.py", "*.toml", "*.md", "*.json"] if reload else None
+    uvicorn.run(
+        "app.main:create", factory=True, host=host, port=port, reload=reload,
+        reload_dirs=watched, reload_includes=includes, log_config=None, server_header=False,
+    )  # fmt: skip
+
+
+@cli.command()
+def model(port: int = 8001) -> None:
+    """Serve the keyless model with an OpenAI-compatible API."""
+    import uvicorn
+
+    from app.keyless.server import create_server
+
+    out.print(f"base_url = \"http://127.0.0.1:{port}/v1\"", highlight=False)
+    uvicorn.run(create_server(), host="127.0.0.1", port=port, log_level="warning")
+
+
+@cli.command()
+def setup() -> None:
+    """Create what the app needs: tables, the index of the pages, the sample tenants."""
+    from app import seed, services, settings
+
+    config = settings.load()
+    found = services.plan(config)
+    with err.status("tables and indexes"):
+        asyncio.run(services.setup(found))
+        asyncio.run(seed.tenants_from(config))
+
+
+@cli.command()
+def index() -> None:
+    """Index the pages that features search; pages that did not change cost nothing."""
+    from app import retrieve, services, settings
+
+    found = services.plan(settings.load())
+    for corpus in services.corpora(found):
+        with err.status(f"indexing {corpus}"):
+            path = retrieve.build(corpus, found.settings.var_dir)
+        out.print(f"{corpus}: {len(retrieve.pages(corpus))} pages in {path}", highlight=False)
+
+
+@cli.command()
+def seed() -> None:
+    """Create the sample tenants of data/seed/tenants.toml that are missing."""
+    from app import seed, settings
+
+    names = asyncio.run(seed.tenants_from(settings.load()))
+    out.print(f"tenants: {', '.join(names) or 'none'}", highlight=False)
+
+
+@cli.command()
+def check() -> None:
+    """Check every feature folder and config file, and list all that is wrong."""
+    from app import services, settings
+
+    found = services.plan(settings.load())
+    out.print(f"ok: {len(found.features)} features, {len(found.registry.models)} models", highlight=False)
+
+
+@cli.command()
+def doctor(port: int = 8000) -> None:
+    """Say what this machine lacks, and the remedy."""
+    from app import doctor as checks
+
+    findings = asyncio.run(checks.examine(port))
+    for item in findings:
+        mark = "[green]ok  [/]" if item.ok else "[red]fail[/]"
+        out.print(f"{mark} {item.what}", highlight=False)
+        if not item.ok:
+            out.print(f"     {item.remedy}", highlight=False, markup=False)
+    if not all(item.ok for item in findings):
+        raise typer.Exit(1)
+
+
+@feature.command("new")
+def feature_new(name: Annotated[str, typer.Argument(help="a-z, 0-9 and _, a letter first")]) -> None:
+    """Write a new feature folder: five files, working at once."""
+    from app import scaffold, settings
+
+    for path in scaffold.write(settings.load().features_dir, name):
+        out.print(path.as_posix(), highlight=False)
+    out.print(f"\nNext: edit prompts/v1.md and golden.yaml, then: uv run gate evals {name}", highlight=False)
+
+
+@tenant.command("add")
+def tenant_add(name: str, title: str = "", budget_usd: float | None = None) -> None:
+    """Create a tenant; the budget is in dollars a month, without one it is unlimited."""
+    from app import tenants
+
+    budget = None if budget_usd is None else Decimal(str(budget_usd))
+    with_database(lambda engine, _: tenants.add(engine, name, title or name, budget))
+    out.print(f"tenant {name}; next: uv run app tenant key {name}", highlight=False)
+
+
+@tenant.command("key")
+def tenant_key(name: str) -> None:
+    """Create an API key and show it, this once."""
+    from app import tenants
+
+    key = with_database(lambda engine, config: tenants.create_key(engine, config, name))
+    err.print("Keep it now: it is not shown again.", highlight=False)
+    print(key)
+
+
+@tenant.command("revoke")
+def tenant_revoke(name: str) -> None:
+    """Revoke all keys of a tenant."""
+    from app import tenants
+
+    count = with_database(lambda engine, _: tenants.revoke_keys(engine, name))
+    out.print(f"revoked {count} keys of {name}", highlight=False)
+
+
+@tenant.command("list")
+def tenant_list() -> None:
+    """List the tenants."""
+    from app import tenants
+
+    table = Table("tenant", "name", "budget a month", "state")
+    for item in with_database(lambda engine, _: tenants.every(engine)):
+        budget = "unlimited" if item.budget_usd is None else f"{item.budget_usd:.2f} USD"
+        table.add_row(item.id, item.name, budget, "paused" if item.paused else "active")
+    out.print(table)
+
+
+def with_database(work: Any) -> Any:
+    """Run one piece of work on the open database; raise ConfigError if it is not set up."""
+    from app import db, settings
+
+    async def opened() -> Any:
+        config = settings.load()
+        engine = db.connect(config.database_url)
+        try:
+            await db.require(engine)
+            return await work(engine, config)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(opened())

@@ -1,0 +1,134 @@
+"""The database: tables, the engine by URL, and its migrations. SQLite needs no server; Postgres is another URL."""
+
+import sqlite3
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import JSON, DateTime, ForeignKey, Numeric, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.errors import ConfigError, Fault
+
+
+def now() -> datetime:
+    """The time in UTC, as every column holds it."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Root of the tables."""
+
+
+class Tenant(Base):
+    """A client of the app: who asks, and who pays."""
+
+    __tablename__ = "tenant"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    paused: Mapped[bool] = mapped_column(default=False)
+    budget_usd: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
+
+
+class ApiKey(Base):
+    """A tenant's key; only its keyed hash is stored."""
+
+    __tablename__ = "api_key"
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
+    hint: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Usage(Base):
+    """One request, whatever became of it: dashboards, budgets and billing read these rows."""
+
+    __tablename__ = "usage"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    feature: Mapped[str]
+    prompt: Mapped[str]
+    model: Mapped[str]
+    outcome: Mapped[str]
+    cached: Mapped[bool]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    cost_usd: Mapped[Decimal | None] = mapped_column(Numeric(14, 8))
+    latency_ms: Mapped[float]
+    first_token_ms: Mapped[float | None]
+    flags: Mapped[list[str]] = mapped_column(JSON)
+
+
+def connect(url: str) -> AsyncEngine:
+    """Open the engine; a local SQLite file gets its folder and the pragmas that make it safe to share."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(url)
+    event.listen(engine.sync_engine, "connect", prepare_sqlite)
+    return engine
+
+
+def prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    """Readers do not wait for the writer; a second writer waits instead of failing."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=wal", "synchronous=normal", "busy_timeout=10000", "foreign_keys=on"):
+        cursor.execute(f"pragma {pragma}")
+    cursor.close()
+
+
+def migrations() -> Config:
+    """Alembic's configuration, without an ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the tables to the newest revision; doing it twice changes nothing."""
+    config = migrations()
+    async with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        await connection.run_sync(lambda sync: upgrade(config, sync))
+
+
+def upgrade(config: Config, connection: object) -> None:
+    """Run the migrations on an open connection."""
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def check(engine: AsyncEngine) -> str:
+    """What is wrong with the database, or nothing."""
+    newest = ScriptDirectory.from_config(migrations()).get_current_head()
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("select 1"))
+            found = await connection.run_sync(
+                lambda sync: MigrationContext.configure(sync).get_current_revision()
+            )
+    except (SQLAlchemyError, OSError) as error:
+        return f"the database does not answer ({type(error).__name__})"
+    if found != newest:
+        return f"the tables are at revision {found}, the app needs {newest}: run 'uv run app setup'"
+    return ""
+
+
+async def require(engine: AsyncEngine) -> None:
+    """Raise ConfigError unless the database answers with the newest tables."""
+    if fault := await check(engine):
+        raise ConfigError([Fault(Path("database"), "", fault)])
+
+

@@ -1,0 +1,85 @@
+"""What this machine lacks to run the app, and the remedy for each."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from app import clients, db, services, settings
+from app.errors import ConfigError
+from app.services import Plan
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: `remedy` says what to do where it is not ok."""
+
+    ok: bool
+    what: str
+    remedy: str = ""
+
+
+async def examine(port: int) -> list[Finding]:
+    """Check Python, tools, settings, files, database, index, keys and the port."""
+    found = [
+        Finding((3, 11) <= sys.version_info[:2] <= (3, 13), f"Python {sys.version.split()[0]}",
+                "use Python 3.11, 3.12 or 3.13: uv python install 3.13"),
+        Finding(bool(shutil.which("git")), "git is installed", "install git: `copier update` needs it"),
+        Finding(Path(".git").exists(), "the project is a git repository",
+                "git init && git add -A && git commit -m 'Start'"),
+        Finding(Path("uv.lock").exists(), "uv.lock is there", "run 'uv lock' and commit uv.lock"),
+    ]  # fmt: skip
+    unread = settings.unread_variables()
+    found.append(Finding(not unread, "every APP_ variable is a setting", f"not read: {', '.join(unread)}"))
+    try:
+        config = settings.load()
+        plan = services.plan(config)
+    except ConfigError as error:
+        return [*found, Finding(False, "features and config are right", str(error))]
+    return [*found, *files_and_keys(plan), *await data(plan), port_is_free(port)]
+
+
+def files_and_keys(plan: Plan) -> list[Finding]:
+    """The plan, provider keys, and who may read .env."""
+    models = plan.registry.models
+    missing = [m.key for m in models.values() if m.key and m.key not in plan.settings.keys]
+    pepper = len(plan.settings.pepper.get_secret_value()) >= 32 or plan.settings.auth == "open"
+    env = Path(".env")
+    private = os.name != "posix" or not env.exists() or not env.stat().st_mode & 0o077
+    driver = "psycopg" if plan.settings.database_url.startswith("postgresql") else "aiosqlite"
+    return [
+        Finding(True, f"{len(plan.features)} features and config are right"),
+        Finding(not missing, f"keys of {len(models)} models are set", "; ".join(map(clients.no_key, missing))),
+        Finding(pepper, "the pepper for API keys is set (`app serve` needs it)",
+                f"echo APP_PEPPER={'$(openssl rand -hex 32)'} >> .env"),
+        Finding(private, ".env is readable by you alone", "chmod 600 .env"),
+        Finding(bool(importlib.util.find_spec(driver)), f"the database driver {driver} is installed",
+                "uv sync --extra postgres"),
+    ]  # fmt: skip
+
+
+async def data(plan: Plan) -> list[Finding]:
+    """The database and the indexes."""
+    engine = db.connect(plan.settings.database_url)
+    try:
+        fault = await db.check(engine)
+    finally:
+        await engine.dispose()
+    found = [Finding(not fault, "the database answers and is migrated", fault)]
+    for corpus in services.corpora(plan):
+        try:
+            services.open_index(plan, corpus).close()
+            found.append(Finding(True, f"the index of {corpus.as_posix()} is fresh"))
+        except ConfigError as error:
+            found.append(Finding(False, f"the index of {corpus.as_posix()} is fresh", str(error)))
+    return found
+
+
+def port_is_free(port: int) -> Finding:
+    """Whether the app can listen on its port."""
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    return Finding(not taken, f"port {port} is free", f"stop what listens there, or: uv run app dev --port {port + 1}")

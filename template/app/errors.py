@@ -1,0 +1,124 @@
+"""Errors a caller or an operator can act on.
+
+AppError
+├── ConfigError          the files are wrong; the app refuses to start
+├── RequestError         the caller can mend it; carries an HTTP status and a code
+│   ├── Unauthorized     401
+│   ├── OverBudget       402
+│   ├── NotAllowed       403
+│   ├── NotFound         404
+│   ├── TooLarge         413
+│   ├── Invalid          422
+│   ├── Blocked          422
+│   └── RateLimited      429
+└── TiersExhausted       503
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class AppError(Exception):
+    """Root of this package's errors; `status` is HTTP, `code` is for programs."""
+
+    status = 500
+    code = "internal"
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong in one file: where, what, and how to mend it."""
+
+    path: Path
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        place = f"{self.path.as_posix()}: {self.where}" if self.where else self.path.as_posix()
+        return f"{place}: {self.what}"
+
+
+class ConfigError(AppError):
+    """Files that the app starts from are wrong; the message lists every fault."""
+
+    code = "config"
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class RequestError(AppError):
+    """The request cannot be served as it is."""
+
+    status = 400
+    code = "bad_request"
+
+
+class Unauthorized(RequestError):
+    """No valid API key."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class OverBudget(RequestError):
+    """The tenant's monthly budget is spent."""
+
+    status = 402
+    code = "over_budget"
+
+
+class NotAllowed(RequestError):
+    """Policy allows no model for this use case, or the tenant is paused."""
+
+    status = 403
+    code = "not_allowed"
+
+
+class NotFound(RequestError):
+    """No such feature."""
+
+    status = 404
+    code = "not_found"
+
+
+class TooLarge(RequestError):
+    """The request does not fit the body limit or the token budget."""
+
+    status = 413
+    code = "too_large"
+
+
+class Invalid(RequestError):
+    """The input does not fit the feature's schema."""
+
+    status = 422
+    code = "invalid"
+
+
+class Blocked(RequestError):
+    """The guard refused the input or the output."""
+
+    status = 422
+    code = "blocked"
+
+
+class RateLimited(RequestError):
+    """Too many requests from this tenant."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TiersExhausted(AppError):
+    """Every model failed; the reasons go to the log, not to the caller."""
+
+    status = 503
+    code = "no_model"
+    retry_after_s = 5

@@ -1,0 +1,168 @@
+"""Read the features/ folder: one folder is one AI feature. A wrong one stops the start, every fault named."""
+
+import hashlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from app import files, prompts
+from app.errors import ConfigError, Fault
+from app.prompts import Prompt
+from app.spec import Spec
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+FILES = ("feature.toml", "schema.py", "golden.yaml", "adversarial.yaml", "prompts")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature, loaded and checked. `finish` turns a text model's words into Output's fields."""
+
+    name: str
+    folder: Path
+    spec: Spec
+    prompts: dict[str, Prompt]
+    Input: type[BaseModel]
+    Output: type[BaseModel]
+    finish: Callable[..., dict[str, object]] | None = None
+
+
+def load_all(root: Path) -> dict[str, Feature]:
+    """Load every feature folder; raise one ConfigError that lists the faults of all."""
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    faults: list[Fault] = []
+    found = [
+        attempt(faults, lambda folder=folder: load(folder))  # type: ignore[misc]
+        for folder in folders
+        if folder.is_dir() and not folder.name.startswith((".", "__"))
+    ]
+    if faults:
+        raise ConfigError(faults)
+    return {feature.name: feature for feature in found if feature}
+
+
+def load(folder: Path) -> Feature:
+    """Load one feature folder; raise ConfigError with every fault in it."""
+    faults = [Fault(folder / n, "", "is missing; add it") for n in FILES if not (folder / n).exists()]
+    if not NAME.fullmatch(folder.name):
+        faults.append(Fault(folder, "", "name it with a-z, 0-9 and _, a letter first, 40 at most"))
+    if faults:
+        raise ConfigError(faults)
+    spec = attempt(faults, lambda: files.read_toml(folder / "feature.toml", Spec))
+    types = attempt(faults, lambda: read_types(folder))
+    steps = attempt(faults, lambda: read_steps(folder))
+    versions = [attempt(faults, lambda p=p: prompts.read(p)) for p in prompt_files(folder)]  # type: ignore[misc]
+    texts = {prompt.version: prompt for prompt in versions if prompt}
+    if spec and types:
+        faults += check(folder, spec, texts, types, has_steps=bool(steps))
+    if faults or not spec or not types:
+        raise ConfigError(faults)
+    finish = getattr(steps, "finish", None)
+    return Feature(folder.name, folder, spec, texts, *rename(folder.name, types), finish)
+
+
+def attempt(faults: list[Fault], read: Callable[[], T]) -> T | None:
+    """Run one reader; keep its faults and go on, so that all are reported together."""
+    try:
+        return read()
+    except ConfigError as error:
+        faults += error.faults
+        return None
+
+
+def prompt_files(folder: Path) -> list[Path]:
+    """The released prompt versions of a feature, in order."""
+    return sorted((folder / "prompts").glob("*.md"))
+
+
+def read_types(folder: Path) -> tuple[type[BaseModel], type[BaseModel]]:
+    """Input and Output of schema.py."""
+    path = folder / "schema.py"
+    module = run_python(path)
+    found = [getattr(module, name, None) for name in ("Input", "Output")]
+    faults = [
+        Fault(path, name, "is missing; define it as a pydantic BaseModel")
+        for name, kind in zip(("Input", "Output"), found, strict=True)
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel))
+    ]
+    if faults:
+        raise ConfigError(faults)
+    return found[0], found[1]  # type: ignore[return-value]  # checked above
+
+
+def read_steps(folder: Path) -> ModuleType | None:
+    """The feature's own steps.py, where it has one."""
+    path = folder / "steps.py"
+    return run_python(path) if path.exists() else None
+
+
+def run_python(path: Path) -> ModuleType:
+    """Import a feature's own module; its mistakes become faults with their line."""
+    name = f"features.{path.parent.name}.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError([Fault(path, "", "is not a Python file")])
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the file is its owner's: any mistake in it is theirs to read
+        frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        line = getattr(error, "lineno", None) or (frames[-1] if frames else "?")
+        raise ConfigError([Fault(path, f"line {line}", f"{type(error).__name__}: {error}")]) from error
+    return module
+
+
+def rename(name: str, types: tuple[type[BaseModel], type[BaseModel]]) -> tuple[type[BaseModel], ...]:
+    """Each feature says Input and Output; the API needs one name per feature, and refuses unknown keys."""
+    title = "".join(part.capitalize() for part in name.split("_"))
+    strict = {"model_config": ConfigDict(extra="forbid")}
+    return tuple(
+        type(f"{title}{kind}", (base,), {**strict, "__doc__": base.__doc__, "__module__": base.__module__})
+        for kind, base in zip(("Input", "Output"), types, strict=True)
+    )
+
+
+def check(
+    folder: Path,
+    spec: Spec,
+    texts: dict[str, Prompt],
+    types: tuple[type[BaseModel], type[BaseModel]],
+    *,
+    has_steps: bool,
+) -> list[Fault]:
+    """What no single file shows: versions, placeholders, the field a text model fills."""
+    toml, given = folder / "feature.toml", set(types[0].model_fields)
+    faults: list[Fault] = []
+    if spec.prompt not in texts:
+        found = ", ".join(sorted(texts)) or "none"
+        faults.append(Fault(toml, "prompt", f"'{spec.prompt}' has no file in prompts/ (found: {found})"))
+    if spec.retrieval and spec.retrieval.query not in given:
+        what = f"'{spec.retrieval.query}' is not a field of Input (known: {', '.join(sorted(given))})"
+        faults.append(Fault(toml, "retrieval.query", what))
+    if spec.output == "text" and not has_steps and len(types[1].model_fields) != 1:
+        what = "'text' needs an Output of exactly one field, or a finish() in steps.py"
+        faults.append(Fault(toml, "output", what))
+    known = given | ({"passages"} if spec.retrieval else set())
+    required = {n for n, field in types[0].model_fields.items() if field.is_required()}
+    required |= {"passages"} if spec.retrieval else set()
+    for path in prompt_files(folder):
+        if path.stem in texts:
+            faults += prompts.faults(path, texts[path.stem], known, required)
+    return faults
+
+
+def digest(feature: Feature) -> str:
+    """A hash of what the model is asked and must answer: spec, schema and steps, prompts apart."""
+    names = [n for n in ("feature.toml", "schema.py", "steps.py") if (feature.folder / n).exists()]
+    content = b"".join((feature.folder / n).read_bytes() for n in names)
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""The keyless model: small, deterministic, extractive. It quotes; it never writes. See docs/model-card.md."""

@@ -1,0 +1,44 @@
+"""Refuse a body that is too large, before it is read whole."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import problems
+
+
+class TooMuch(Exception):
+    """More bytes came than are allowed."""
+
+
+class LimitBody:
+    """ASGI middleware: 413 by the declared length, or as soon as more than `max_bytes` have come."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with a counting `receive`."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self.max_bytes:
+            return await self.refuse(scope, receive, send)
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self.max_bytes:
+                raise TooMuch
+            return message
+
+        try:
+            await self.app(scope, counted, send)
+        except TooMuch:
+            await self.refuse(scope, receive, send)
+
+    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 413 with the limit."""
+        detail = f"the body is larger than {self.max_bytes} bytes"
+        await problems.respond(problems.problem(413, "too_large", detail))(scope, receive, send)

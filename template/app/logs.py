@@ -1,0 +1,63 @@
+"""Structured logs, one JSON object a line, with secrets and personal data taken out."""
+
+import logging
+from typing import Any
+
+import structlog
+
+from app import pii
+from app.settings import Settings
+
+HIDDEN = ("authorization", "key", "token", "password", "secret", "pepper", "cookie")
+TRUSTED = ("timestamp", "level", "logger", "id")
+
+
+def configure(settings: Settings) -> None:
+    """Send every logger of this process through the same cleaning steps to stderr."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        clean,
+    ]
+    render: Any = structlog.processors.JSONRenderer()
+    if settings.log_format == "console":
+        render = structlog.dev.ConsoleRenderer(colors=False)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers, root.level = [handler], logging.getLevelName(settings.log_level.upper())
+    for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+
+
+def clean(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Hide values by their key's name, and personal data and API keys wherever they stand."""
+    return {
+        name: "[hidden]" if is_hidden(name) else value if name in TRUSTED else scrub(value)
+        for name, value in event.items()
+    }
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a field's name says that its value is a secret (`input_tokens` is a count, not one)."""
+    return any(part in HIDDEN for part in name.lower().replace("-", "_").split("_"))
+
+
+def scrub(value: Any) -> Any:
+    """Redact text, however deep it lies."""
+    if isinstance(value, str):
+        return pii.redact(value)
+    if isinstance(value, dict):
+        return {k: "[hidden]" if is_hidden(str(k)) else scrub(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [scrub(item) for item in value]
+    return value

@@ -1,0 +1,14 @@
+"""Alembic's entry: it runs on the connection that app.db opened."""
+
+from alembic import context
+
+from app.db import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

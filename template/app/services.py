@@ -1,0 +1,136 @@
+"""Everything a running app holds, opened once and closed in order."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from cashews import Cache
+from openfeature.contrib.tools.flagd.core import FlagdCore
+from pydantic_ai.models import Model as Client
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import cache, clients, db, features, flags, models, policy, retrieve, settings
+from app.errors import ConfigError, Fault
+from app.features import Feature
+from app.limits import Limits
+from app.models import Registry
+from app.policy import Policy
+from app.record import Recorder
+from app.retrieve import Index
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the files say, checked; nothing is connected yet."""
+
+    settings: Settings
+    features: dict[str, Feature]
+    registry: Registry
+    policy: Policy
+    flags: FlagdCore
+
+
+@dataclass(frozen=True)
+class Services:
+    """The plan and what is open for it."""
+
+    plan: Plan
+    engine: AsyncEngine
+    clients: dict[str, Client]
+    cache: Cache
+    indexes: dict[str, Index]
+    limits: Limits
+    recorder: Recorder
+
+
+def plan(config: Settings) -> Plan:
+    """Read and check all files; raise one ConfigError with the faults of all of them."""
+    faults: list[Fault] = []
+    found = features.attempt(faults, lambda: features.load_all(config.features_dir))
+    registry = features.attempt(faults, lambda: models.load(config.config_dir))
+    rules = features.attempt(faults, lambda: policy.load(config.config_dir))
+    core = features.attempt(faults, lambda: flags.load(config.config_dir))
+    if found is not None and registry and rules:
+        faults += contradictions(config, found, registry, rules)
+    if faults or found is None or registry is None or rules is None or core is None:
+        raise ConfigError(faults)
+    return Plan(config, found, registry, rules, core)
+
+
+def contradictions(
+    config: Settings, found: dict[str, Feature], registry: Registry, rules: Policy
+) -> list[Fault]:
+    """What features name and other files lack: tiers, use cases, corpora."""
+    tiers = {model.tier for model in registry.models.values()}
+    faults: list[Fault] = []
+    for feature in found.values():
+        toml, spec = feature.folder / "feature.toml", feature.spec
+        for tier in set(spec.tiers) - tiers:
+            listed = ", ".join(sorted(tiers))
+            faults.append(Fault(toml, "tiers", f"no model has tier '{tier}' in models.toml (known: {listed})"))
+        if spec.use_case not in rules.use_cases:
+            what = f"'{spec.use_case}' is not in policy.toml (known: {policy.known(rules)})"
+            faults.append(Fault(toml, "use_case", what))
+        if spec.retrieval and not retrieve.pages(Path(spec.retrieval.corpus)):
+            what = f"'{spec.retrieval.corpus}' holds no markdown page"
+            faults.append(Fault(toml, "retrieval.corpus", what))
+    return faults
+
+
+def corpora(found: Plan) -> list[Path]:
+    """The folders that features search, each once."""
+    named = [f.spec.retrieval.corpus for f in found.features.values() if f.spec.retrieval]
+    return [Path(name) for name in dict.fromkeys(named)]
+
+
+def open_index(found: Plan, corpus: Path) -> Index:
+    """The index of a corpus; raise ConfigError where `app setup` has not built it."""
+    path = retrieve.path_for(corpus, found.settings.var_dir)
+    if not path.exists():
+        raise ConfigError([Fault(corpus, "", "has no index for its present pages: run 'uv run app setup'")])
+    return Index(path)
+
+
+async def setup(found: Plan) -> None:
+    """Make what the app needs before its first start: tables and indexes. Safe to repeat."""
+    engine = db.connect(found.settings.database_url)
+    try:
+        await db.migrate(engine)
+    finally:
+        await engine.dispose()
+    for corpus in corpora(found):
+        retrieve.build(corpus, found.settings.var_dir)
+
+
+@asynccontextmanager
+async def start(found: Plan) -> AsyncIterator[Services]:
+    """Open everything in the running loop; close it when the app ends."""
+    if found.settings.auth == "required":
+        settings.pepper(found.settings)
+    engine = db.connect(found.settings.database_url)
+    store = cache.connect(found.settings.cache_url)
+    async with httpx2.AsyncClient(timeout=found.settings.model_timeout_s) as http:
+        recorder = None
+        try:
+            await db.require(engine)
+            indexes = {str(corpus): open_index(found, corpus) for corpus in corpora(found)}
+            callers = clients.connect(found.registry, found.settings, http)
+            recorder = Recorder(engine)
+            counters = Limits(found.settings.rate_per_minute)
+            yield Services(found, engine, callers, store, indexes, counters, recorder)
+        finally:
+            if recorder:
+                await recorder.close()
+            await store.close()
+            await engine.dispose()
+
+
+def digest(found: Plan, feature: Feature) -> str:
+    """A hash of all that decides a feature's answers but its prompt: for the cache and the reports."""
+    told = [features.digest(feature), found.registry.digest()]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]

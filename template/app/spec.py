@@ -1,0 +1,59 @@
+"""What feature.toml may say. The annotated example is docs/feature-toml.md."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from app.files import Strict
+
+Action = Literal["block", "redact", "flag", "off"]
+
+
+class Slo(Strict):
+    """Service level objectives of the route."""
+
+    p95_ms: int = Field(gt=0)
+    error_rate: float = Field(gt=0, lt=1)
+    budget_usd: float = Field(gt=0, description="dollars per request")
+
+
+class Retrieval(Strict):
+    """Where the passages come from; `query` names the input field that is searched for."""
+
+    corpus: str
+    query: str
+    k: int = Field(default=6, gt=0, le=50)
+
+
+class Guard(Strict):
+    """What happens when the guard finds something, per kind."""
+
+    injection: Literal["block", "flag", "off"] = "block"
+    pii: Action = "redact"
+    toxicity: Action = "redact"
+
+
+class Gate(Strict):
+    """What the gate allows before it says no; shares run from 0 to 1."""
+
+    min_score: float = Field(default=0.0, ge=0, le=1)
+    max_drop: float = Field(default=0.0, ge=0, lt=1)
+    max_token_rise: float = Field(default=0.05, ge=0)
+
+
+class Spec(Strict):
+    """The content of feature.toml."""
+
+    summary: str = Field(min_length=1)
+    use_case: str = Field(min_length=1)
+    prompt: str
+    output: Literal["json", "text"] = "json"
+    tiers: list[str] = Field(default=["standard"], min_length=1)
+    max_tokens: int = Field(gt=0)
+    max_input_tokens: int = Field(default=8_000, gt=0)
+    cache_ttl_s: int = Field(default=0, ge=0)
+    shared_cache: bool = False
+    slo: Slo
+    retrieval: Retrieval | None = None
+    guard: Guard = Guard()
+    gate: Gate = Gate()

@@ -1,0 +1,140 @@
+"""The HTTP face: one route a feature, health, readiness and metrics."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from app import db, logs, pipeline, problems, reply, services, stream
+from app.errors import AppError, NotFound
+from app.features import Feature
+from app.limit_body import LimitBody
+from app.services import Plan, Services
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"application/problem+json": {}}}
+    for status, text in (
+        (401, "No valid key"),
+        (402, "Budget spent"),
+        (403, "Not allowed by policy, paused or switched off"),
+        (413, "Too large"),
+        (422, "Invalid input, or blocked by the guard"),
+        (429, "Too many requests"),
+        (503, "No model could answer"),
+    )
+}
+
+
+def create_app(plan: Plan) -> FastAPI:
+    """Build the app for a checked plan; connections open when it starts."""
+    logs.configure(plan.settings)
+    app = FastAPI(
+        title=plan.settings.title, description=plan.settings.description, lifespan=lifespan(plan)
+    )
+    app.add_middleware(LimitBody, max_bytes=plan.settings.max_body_bytes)
+    app.add_exception_handler(AppError, on_app_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(Exception, on_unknown)
+    for feature in plan.features.values():
+        add_route(app, feature)
+    add_operations(app, plan)
+    return app
+
+
+def lifespan(plan: Plan) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Open the services with the app and close them with it."""
+
+    @asynccontextmanager
+    async def opened(app: FastAPI) -> AsyncIterator[None]:
+        async with services.start(plan) as held:
+            app.state.services = held
+            yield
+
+    return opened
+
+
+def add_route(app: FastAPI, feature: Feature) -> None:
+    """POST /v1/<feature>: JSON, or server-sent events where the client accepts them."""
+
+    async def ask(request: Request, given: BaseModel) -> Response:
+        held: Services = request.app.state.services
+        asked = pipeline.Ask(feature, given, bearer(request))
+        if "text/event-stream" in request.headers.get("accept", ""):
+            events = stream.start(held, asked).follow()
+            headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+            return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+        return JSONResponse(reply.body(await pipeline.answer(held, asked)))
+
+    ask.__annotations__["given"] = feature.Input
+    answer = reply.model(feature)
+    events = {"content": {"text/event-stream": {}}, "description": "The answer, whole or streamed"}
+    app.post(
+        f"/v1/{feature.name}",
+        name=feature.name,
+        summary=feature.spec.summary,
+        response_model=answer,
+        responses={200: events, **RESPONSES},
+    )(ask)
+
+
+def bearer(request: Request) -> str:
+    """The key of the request, or nothing."""
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if kind.lower() == "bearer" else ""
+
+
+def add_operations(app: FastAPI, plan: Plan) -> None:
+    """The routes that machines read."""
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz(request: Request) -> Response:
+        if fault := await db.check(request.app.state.services.engine):
+            return problems.respond(problems.problem(503, "not_ready", fault), 5)
+        return JSONResponse({"status": "ready", "features": sorted(plan.features)})
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics(request: Request) -> Response:
+        registry = request.app.state.services.recorder.metrics.registry
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.post("/v1/{feature}", include_in_schema=False)
+    async def unknown(feature: str) -> None:
+        known = ", ".join(sorted(plan.features)) or "none"
+        raise NotFound(f"no feature '{feature[:40]}' (known: {known})")
+
+
+async def on_app_error(_: Request, error: Exception) -> Response:
+    """An error that says what to do."""
+    retry = error.retry_after_s if isinstance(error, AppError) else None
+    return problems.respond(problems.describe(error) if isinstance(error, AppError) else problems.UNKNOWN, retry)
+
+
+async def on_invalid(_: Request, error: Exception) -> Response:
+    """Input that does not fit the schema: every field with its fault."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    named = [{"field": ".".join(str(p) for p in e["loc"] if p != "body"), "fault": e["msg"]} for e in found]
+    detail = "; ".join(f"{item['field'] or 'body'}: {item['fault']}" for item in named)
+    return problems.respond(problems.problem(422, "invalid", detail, errors=named))
+
+
+async def on_http_error(_: Request, error: Exception) -> Response:
+    """The framework's own refusals, in our form."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = str(error.detail) if isinstance(error, HTTPException) else ""
+    return problems.respond(problems.problem(status, "http", detail))
+
+
+async def on_unknown(_: Request, __: Exception) -> Response:
+    """Everything else, without its text."""
+    return problems.respond(problems.UNKNOWN)

@@ -1,0 +1,1 @@
+"""Tests of the template repository; the generated project brings its own."""

@@ -1,0 +1,83 @@
+"""Fixtures: the template as a tagged clone and projects rendered from it, for all workers."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests import frontends
+from tests.frontends import Answer
+from tests.rendered import Project
+from tools import checkout
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Git's own settings of the machine must not decide a test; Copier and Cookiecutter inherit this.
+os.environ["GIT_CONFIG_GLOBAL"] = str(ROOT / "tests" / "gitconfig")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure under SLIPWAY_REQUIRE_ALL=1: no test may be left out there."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Do the same for a module that skips itself."""
+    report = yield
+    if report.skipped:
+        refuse_skip(report)
+    return report
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Mark a skipped report as failed when every test is required."""
+    if os.environ.get("SLIPWAY_REQUIRE_ALL") == "1":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"SLIPWAY_REQUIRE_ALL=1 forbids this skip: {reason}"
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return a folder that all test workers see."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def template(shared: Path) -> Path:
+    """Return a clean clone of the working tree; every release and the present state are tagged."""
+    target = shared / "slipway"
+    with FileLock(shared / "slipway.lock"):
+        if not target.exists():
+            checkout.clone(ROOT, target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return this worker's folder: the environment and the caches that its projects share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def render(template: Path, shared: Path, cache: Path) -> Callable[..., Project]:
+    """Return a function that renders answers once; every caller reads the same project."""
+
+    def project(**answers: Answer) -> Project:
+        key = hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()[:12]
+        with FileLock(shared / f"{key}.lock"):
+            if not (shared / key).exists():
+                frontends.copy(template, shared / key, answers)
+        return Project(shared / key, cache)
+
+    return project
