@@ -42,7 +42,7 @@ def change_prompt(root: Path) -> None:
 
 
 def change_golden_cases(root: Path) -> None:
-    """Drop the cases that ask for the deleted page, and note the client's origin on the first one."""
+    """Drop the cases on the deleted page; give the first case another origin."""
     for file in sorted(root.glob("features/*/*.yaml")):
         text = file.read_text(encoding="utf-8")
         head, *cases = re.split(r"(?m)^(?=  - name: )", text)

@@ -25,9 +25,7 @@ def copy(
     ref: str | None = None,
 ) -> Path:
     """Render with Copier, never unsafe: a template that needs trust fails here."""
-    copier.run_copy(
-        str(template), target, data=dict(answers or {}), vcs_ref=ref, defaults=True, quiet=True
-    )
+    copier.run_copy(str(template), target, data=dict(answers or {}), vcs_ref=ref, defaults=True, quiet=True)
     return target
 
 
@@ -43,9 +41,7 @@ def bake(template: str | Path, folder: Path, ref: str | None = None, **answers: 
     command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", str(config)]
     command += ["--output-dir", str(folder), *(["--checkout", ref] if ref else []), str(template)]
     command += [f"{name}={answer}" for name, answer in answers.items()]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise CookiecutterFailed(done.stderr)
     (project,) = folder.iterdir()
@@ -54,17 +50,13 @@ def bake(template: str | Path, folder: Path, ref: str | None = None, **answers: 
 
 def environment() -> dict[str, str]:
     """Return the environment without the virtual environment of this test run."""
-    return {
-        name: text for name, text in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}
-    }
+    return {name: text for name, text in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
 
 
 def tree(project: Path) -> dict[str, tuple[int, bytes]]:
     """Return path -> file mode and content."""
     files = (path for path in project.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(project)): (path.stat().st_mode, path.read_bytes()) for path in files
-    }
+    return {str(path.relative_to(project)): (path.stat().st_mode, path.read_bytes()) for path in files}
 
 
 def start_history(project: Path) -> None:

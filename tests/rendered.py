@@ -1,5 +1,6 @@
 """A rendered project whose commands run in a virtual environment that many projects share."""
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ class Project:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command with uv in the project, without raising; stdout holds stderr too."""
         return subprocess.run(
-            ["uv", "run", "--quiet", *command],
+            [os.environ.get("UV", "uv"), "run", "--quiet", *command],
             cwd=self.root,
             env=self.environment(),
             stdout=subprocess.PIPE,
@@ -49,8 +50,6 @@ class Project:
 
     def files(self, *patterns: str) -> list[Path]:
         """Return the project's own files that match, sorted; not those that its commands made."""
-        found = {
-            path for pattern in patterns for path in self.root.rglob(pattern) if path.is_file()
-        }
+        found = {path for pattern in patterns for path in self.root.rglob(pattern) if path.is_file()}
         made = {self.root / "uv.lock", self.root / "var", self.root / ".git"}
         return sorted(path for path in found if not made & {path, *path.parents})

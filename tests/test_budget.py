@@ -12,9 +12,7 @@ PACKAGES = ("app", "gate", "ops", "features")
 MODULES = sorted(
     path for folder in (*PACKAGES, "tests", "load") for path in (TEMPLATE / folder).rglob("*.py")
 )
-OWN_MODULES = sorted(
-    path for folder in ("tools", "tests", "hooks") for path in (ROOT / folder).rglob("*.py")
-)
+OWN_MODULES = sorted(path for folder in ("tools", "tests", "hooks") for path in (ROOT / folder).rglob("*.py"))
 
 MAX_FILE_LINES = 250
 MAX_FUNCTION_LINES = 50
@@ -60,9 +58,7 @@ def test_python_fits_its_budget() -> None:
 
 
 def test_runtime_dependencies_fit_their_budget(render: Render) -> None:
-    project = tomllib.loads((render().root / "pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]
+    project = tomllib.loads((render().root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert len(project["dependencies"]) < MAX_RUNTIME_DEPENDENCIES
 
 

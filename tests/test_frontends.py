@@ -34,9 +34,7 @@ CONTROLS = ["a\nb", "a\tb", "a\x7fb", "a\x85b", "a\u2028b", "a\u2029b", "a\n"]
 
 COPIER: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 COOKIECUTTER: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-QUESTIONS = {
-    name: body for name, body in COPIER.items() if not name.startswith("_") and "when" not in body
-}
+QUESTIONS = {name: body for name, body in COPIER.items() if not name.startswith("_") and "when" not in body}
 
 SAME = [
     {},
@@ -102,9 +100,7 @@ def test_offers_the_same_choices_in_both(name: str) -> None:
         labels = {choice: choice for choice in labels}
     assert COOKIECUTTER[name][0] == question["default"]
     assert COOKIECUTTER[name] == list(labels.values())
-    assert prompt == {"__prompt__": question["help"]} | {
-        value: label for label, value in labels.items()
-    }
+    assert prompt == {"__prompt__": question["help"]} | {value: label for label, value in labels.items()}
 
 
 def test_needs_no_trust() -> None:
@@ -131,9 +127,7 @@ def test_copier_leaves_nothing_behind_a_refusal(
 
 
 @pytest.mark.parametrize("text", CONTROLS, ids=ascii)
-def test_copier_refuses_text_of_more_than_one_plain_line(
-    template: Path, tmp_path: Path, text: str
-) -> None:
+def test_copier_refuses_text_of_more_than_one_plain_line(template: Path, tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match="one line without control"):
         frontends.copy(template, tmp_path / "copied", {"project_name": f"x{text}y"})
 
@@ -175,9 +169,7 @@ def test_stores_exactly_what_was_asked(template: Path, tmp_path: Path) -> None:
 def test_ends_with_the_next_three_commands(template: Path, tmp_path: Path) -> None:
     target = tmp_path / "it's here"
     command = [sys.executable, "-m", "copier", "copy", "--defaults", str(template), str(target)]
-    done = subprocess.run(
-        command, env=frontends.environment(), capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(command, env=frontends.environment(), capture_output=True, text=True, check=True)
     commands = [line.strip() for line in done.stderr.splitlines() if line.startswith("  ")]
     assert len(commands) == 3
     assert commands[0].startswith("cd ")
@@ -189,9 +181,7 @@ def test_ends_with_the_next_three_commands(template: Path, tmp_path: Path) -> No
     ).stdout.strip() == str(target)
 
 
-def test_hook_finds_copier_with_uv(
-    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hook_finds_copier_with_uv(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hide_copier(tmp_path, monkeypatch)
     baked = frontends.bake(template, tmp_path / "baked")
     monkeypatch.undo()
@@ -205,9 +195,7 @@ def test_hook_says_what_to_install_without_any_tool(
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/git").symlink_to(shutil.which("git") or "git")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(
-        frontends.CookiecutterFailed, match="slipway: Copier is needed too: uvx --with"
-    ):
+    with pytest.raises(frontends.CookiecutterFailed, match="slipway: Copier is needed too: uvx --with"):
         frontends.bake(template, tmp_path / "baked")
     assert list((tmp_path / "baked").iterdir()) == []
 
@@ -219,9 +207,7 @@ def hide_copier(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site.mkdir()
     hidden = f"{prefix} and sys.modules.__setitem__('copier', None)\n"
     (site / "sitecustomize.py").write_text(hidden, encoding="utf-8")
-    monkeypatch.setattr(
-        frontends, "environment", lambda: dict(os.environ) | {"PYTHONPATH": str(site)}
-    )
+    monkeypatch.setattr(frontends, "environment", lambda: dict(os.environ) | {"PYTHONPATH": str(site)})
 
 
 def test_project_from_an_address_remembers_it(template: Path, tmp_path: Path) -> None:

@@ -23,9 +23,7 @@ def announce(root: Path, version: str) -> None:
     (root / "CHANGELOG.md").write_text(
         f"# Changelog\n\n## {version} - 2026-11-23\n- You can now.\n", encoding="utf-8"
     )
-    (root / "pyproject.toml").write_text(
-        f'[project]\nname = "x"\nversion = "{version}"\n', encoding="utf-8"
-    )
+    (root / "pyproject.toml").write_text(f'[project]\nname = "x"\nversion = "{version}"\n', encoding="utf-8")
     git.run(root, "add", "--all")
     git.run(root, "commit", "--quiet", "--message", f"Announce {version}")
 
@@ -46,9 +44,7 @@ def test_sorts_versions_by_number(repository: Path) -> None:
     assert list(releases.read(repository)) == ["0.2.0", "0.9.0", "0.10.0"]
 
 
-@pytest.mark.parametrize(
-    "version", ["", "1", "1.2", "v1.2.3", "1.2.3-rc1", "01.2.3", "1.2.3\n", "--force"]
-)
+@pytest.mark.parametrize("version", ["", "1", "1.2", "v1.2.3", "1.2.3-rc1", "01.2.3", "1.2.3\n", "--force"])
 def test_refuses_what_is_not_a_version(repository: Path, version: str) -> None:
     with pytest.raises(ReleaseRefused, match="is not a version"):
         release.cut(repository, version)

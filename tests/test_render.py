@@ -47,9 +47,7 @@ IMPORT_NAMES = {
 
 def name(row: Row) -> str:
     """Return a readable id for a set of answers."""
-    return "-".join(
-        "+".join(value) or "none" if isinstance(value, list) else value for value in row.values()
-    )
+    return "-".join("+".join(value) or "none" if isinstance(value, list) else value for value in row.values())
 
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=name)
@@ -141,9 +139,7 @@ def test_every_runtime_dependency_is_imported(render: Render) -> None:
     }
     assert unused == set()
     assert LOADED_BY_NAME.keys() <= dependencies
-    assert {
-        loader for package, loader in LOADED_BY_NAME.items() if package in dependencies
-    } <= dependencies
+    assert {loader for package, loader in LOADED_BY_NAME.items() if package in dependencies} <= dependencies
 
 
 def imports(folder: Path) -> set[str]:
@@ -163,6 +159,4 @@ def test_workflows_are_pinned_and_safe(render: Render) -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in github.rglob("*.yml"))
     uses: list[Any] = re.findall(r"uses: (\S+)(.*)", text)
     assert uses
-    assert all(
-        re.search(r"@[0-9a-f]{40}$", action) and "# v" in comment for action, comment in uses
-    )
+    assert all(re.search(r"@[0-9a-f]{40}$", action) and "# v" in comment for action, comment in uses)

@@ -48,7 +48,8 @@ def change(template: Path) -> None:
 
 
 def append(file: Path, text: str) -> None:
-    """Append to a file."""
+    """Append to a file, new or not."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
 
@@ -94,7 +95,6 @@ def test_update_brings_what_is_new_and_leaves_the_clients_folders(
     root = start(front_end, newer, HEAD, tmp_path)
     client.delete_page(root)
     client.patch_module(root)
-    (root / "features/ours").mkdir()
     append(root / "features/ours/feature.toml", "# ours\n")
     frontends.save(root, "Make it ours")
     own = client.own_files(root)

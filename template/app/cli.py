@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-
 from decimal import Decimal
-
 from typing import Annotated, Any
 
 import typer
@@ -71,7 +69,7 @@ def model(port: int = 8001) -> None:
 
     from app.keyless.server import create_server
 
-    out.print(f"base_url = \"http://127.0.0.1:{port}/v1\"", highlight=False)
+    out.print(f'base_url = "http://127.0.0.1:{port}/v1"', highlight=False)
     uvicorn.run(create_server(), host="127.0.0.1", port=port, log_level="warning")
 
 

@@ -1,4 +1,4 @@
-"""The database: tables, the engine by URL, and its migrations. SQLite needs no server; Postgres is another URL."""
+"""The database: tables, the engine by URL, and its migrations. SQLite by default, Postgres by another URL."""
 
 import sqlite3
 from datetime import UTC, datetime
@@ -130,5 +130,3 @@ async def require(engine: AsyncEngine) -> None:
     """Raise ConfigError unless the database answers with the newest tables."""
     if fault := await check(engine):
         raise ConfigError([Fault(Path("database"), "", fault)])
-
-

@@ -24,41 +24,57 @@ class Finding:
 
 async def examine(port: int) -> list[Finding]:
     """Check Python, tools, settings, files, database, index, keys and the port."""
-    found = [
-        Finding((3, 11) <= sys.version_info[:2] <= (3, 13), f"Python {sys.version.split()[0]}",
-                "use Python 3.11, 3.12 or 3.13: uv python install 3.13"),
-        Finding(bool(shutil.which("git")), "git is installed", "install git: `copier update` needs it"),
-        Finding(Path(".git").exists(), "the project is a git repository",
-                "git init && git add -A && git commit -m 'Start'"),
-        Finding(Path("uv.lock").exists(), "uv.lock is there", "run 'uv lock' and commit uv.lock"),
-    ]  # fmt: skip
-    unread = settings.unread_variables()
-    found.append(Finding(not unread, "every APP_ variable is a setting", f"not read: {', '.join(unread)}"))
+    found = machine()
     try:
-        config = settings.load()
-        plan = services.plan(config)
+        plan = services.plan(settings.load())
     except ConfigError as error:
         return [*found, Finding(False, "features and config are right", str(error))]
     return [*found, *files_and_keys(plan), *await data(plan), port_is_free(port)]
 
 
+def machine() -> list[Finding]:
+    """Python, git, the lock file, and variables that nothing reads."""
+    unread = ", ".join(settings.unread_variables())
+    return [
+        Finding(
+            (3, 11) <= sys.version_info[:2] <= (3, 13),
+            f"Python {sys.version.split()[0]}",
+            "use Python 3.11, 3.12 or 3.13: uv python install 3.13",
+        ),
+        Finding(bool(shutil.which("git")), "git is installed", "install git: the template's updates need it"),
+        Finding(
+            Path(".git").exists(),
+            "the project is a git repository",
+            "git init && git add -A && git commit -m 'Start'",
+        ),
+        Finding(Path("uv.lock").exists(), "uv.lock is there", "run 'uv lock' and commit uv.lock"),
+        Finding(not unread, "every APP_ variable is a setting", f"not read: {unread}; see config/app.toml"),
+    ]
+
+
 def files_and_keys(plan: Plan) -> list[Finding]:
     """The plan, provider keys, and who may read .env."""
     models = plan.registry.models
-    missing = [m.key for m in models.values() if m.key and m.key not in plan.settings.keys]
+    missing = [clients.no_key(m.key) for m in models.values() if m.key and m.key not in plan.settings.keys]
     pepper = len(plan.settings.pepper.get_secret_value()) >= 32 or plan.settings.auth == "open"
     env = Path(".env")
     private = os.name != "posix" or not env.exists() or not env.stat().st_mode & 0o077
     driver = "psycopg" if plan.settings.database_url.startswith("postgresql") else "aiosqlite"
     return [
         Finding(True, f"{len(plan.features)} features and config are right"),
-        Finding(not missing, f"keys of {len(models)} models are set", "; ".join(map(clients.no_key, missing))),
-        Finding(pepper, "the pepper for API keys is set (`app serve` needs it)",
-                f"echo APP_PEPPER={'$(openssl rand -hex 32)'} >> .env"),
+        Finding(not missing, f"keys of {len(models)} models are set", "; ".join(missing)),
+        Finding(
+            pepper,
+            "the pepper for API keys is set (`app serve` needs it)",
+            'echo "APP_PEPPER=$(openssl rand -hex 32)" >> .env',
+        ),
         Finding(private, ".env is readable by you alone", "chmod 600 .env"),
-        Finding(bool(importlib.util.find_spec(driver)), f"the database driver {driver} is installed",
-                "uv sync --extra postgres"),
-    ]  # fmt: skip
+        Finding(
+            bool(importlib.util.find_spec(driver)),
+            f"the database driver {driver} is installed",
+            "uv sync --extra postgres",
+        ),
+    ]
 
 
 async def data(plan: Plan) -> list[Finding]:
@@ -82,4 +98,5 @@ def port_is_free(port: int) -> Finding:
     """Whether the app can listen on its port."""
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
-    return Finding(not taken, f"port {port} is free", f"stop what listens there, or: uv run app dev --port {port + 1}")
+    remedy = f"stop what listens there, or: uv run app dev --port {port + 1}"
+    return Finding(not taken, f"port {port} is free", remedy)

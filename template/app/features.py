@@ -20,6 +20,7 @@ from app.spec import Spec
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 FILES = ("feature.toml", "schema.py", "golden.yaml", "adversarial.yaml", "prompts")
+KINDS = ("Input", "Output")
 T = TypeVar("T")
 
 
@@ -66,8 +67,9 @@ def load(folder: Path) -> Feature:
         faults += check(folder, spec, texts, types, has_steps=bool(steps))
     if faults or not spec or not types:
         raise ConfigError(faults)
+    given, answer = (rename(folder.name, kind, base) for kind, base in zip(KINDS, types, strict=True))
     finish = getattr(steps, "finish", None)
-    return Feature(folder.name, folder, spec, texts, *rename(folder.name, types), finish)
+    return Feature(folder.name, folder, spec, texts, given, answer, finish)
 
 
 def attempt(faults: list[Fault], read: Callable[[], T]) -> T | None:
@@ -88,10 +90,10 @@ def read_types(folder: Path) -> tuple[type[BaseModel], type[BaseModel]]:
     """Input and Output of schema.py."""
     path = folder / "schema.py"
     module = run_python(path)
-    found = [getattr(module, name, None) for name in ("Input", "Output")]
+    found = [getattr(module, name, None) for name in KINDS]
     faults = [
         Fault(path, name, "is missing; define it as a pydantic BaseModel")
-        for name, kind in zip(("Input", "Output"), found, strict=True)
+        for name, kind in zip(KINDS, found, strict=True)
         if not (isinstance(kind, type) and issubclass(kind, BaseModel))
     ]
     if faults:
@@ -122,14 +124,11 @@ def run_python(path: Path) -> ModuleType:
     return module
 
 
-def rename(name: str, types: tuple[type[BaseModel], type[BaseModel]]) -> tuple[type[BaseModel], ...]:
+def rename(feature: str, kind: str, base: type[BaseModel]) -> type[BaseModel]:
     """Each feature says Input and Output; the API needs one name per feature, and refuses unknown keys."""
-    title = "".join(part.capitalize() for part in name.split("_"))
-    strict = {"model_config": ConfigDict(extra="forbid")}
-    return tuple(
-        type(f"{title}{kind}", (base,), {**strict, "__doc__": base.__doc__, "__module__": base.__module__})
-        for kind, base in zip(("Input", "Output"), types, strict=True)
-    )
+    title = "".join(part.capitalize() for part in feature.split("_"))
+    strict = {"model_config": ConfigDict(extra="forbid"), "__doc__": base.__doc__}
+    return type(f"{title}{kind}", (base,), {**strict, "__module__": base.__module__})
 
 
 def check(

@@ -3,34 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from app import pii
+from app import injection, pii
 from app.errors import Blocked
 from app.prompts import Prompt
 from app.spec import Guard
 
-# Each rule names what it saw, so that a refusal can be explained.
-INJECTION = {
-    "override": r"\b(?:ignor\w*|disregard\w*|forget\w*|override|bypass|drop|skip)\b.{0,40}\b(?:previous|prior|above|"
-    r"earlier|preceding|all|any|your|the|system|these)\b.{0,30}\b(?:instructions?|rules?|prompts?|guidelines?|"
-    r"directions?|restrictions?|orders?|commands?|context)\b",
-    "new-role": r"\b(?:you are now|from now on,? you|act as|pretend (?:to be|that you|you)|roleplay as|"
-    r"you (?:will|must|shall) (?:now )?(?:act|behave|respond|answer) as)\b.{0,80}\b(?:unrestricted|jailbroken|dan|"
-    r"no (?:rules|limits|restrictions|filters?)|without (?:any )?(?:rules|limits|restrictions|filters?)|"
-    r"developer mode|evil|uncensored|anything)\b",
-    "leak": r"\b(?:reveal|show|print|repeat|output|display|tell|give|send|recite|quote|dump|copy|write|translate|"
-    r"summari[sz]e|list|what (?:is|are|were|does))\b.{0,50}\b(?:your|the|these|its) (?:\w+ ){0,2}?(?:system prompt|"
-    r"system message|initial prompt|hidden (?:prompt|instructions?|rules?)|prompt|instructions? (?:above|you)|"
-    r"(?:secret|original|initial|internal|exact|full|own) (?:prompt|instructions?|rules?|message))",
-    "before": r"\b(?:everything|all|text|words?|lines?|sentences?|anything)\b.{0,30}\b(?:above|before|precedes?|preceding)"
-    r"\b.{0,30}\b(?:this|my|line|message|question|here)\b",
-    "marker": r"(?:<\|?(?:im_start|system|/?inst)\|?>|\[/?INST\]|^\s*#{2,}\s*(?:system|new instructions?)\b|"
-    r"\b(?:begin|end) (?:system )?prompt\b)",
-    "mode": r"\b(?:developer|debug|god|sudo|admin|maintenance|jailbreak) mode (?:on|enabled|activated|is)\b|"
-    r"\b(?:enable|enter|activate|switch to) (?:developer|debug|god|sudo|jailbreak) mode\b|\bDo Anything Now\b",
-    "answer-only": r"\b(?:only|just|simply) (?:respond|reply|answer|say|print|output|write)\b.{0,30}"
-    r"[\"'“‘].{1,60}[\"'”’]|\b(?:respond|reply|answer) only with\b",
-}
-RULES = {name: re.compile(rule, re.I | re.S | re.M) for name, rule in INJECTION.items()}
 INSULTS = re.compile(
     r"\b(?:idiots?|morons?|imbeciles?|bastards?|assholes?|bitch(?:es)?|cunts?|retards?|scumbags?|dumbass|"
     r"fuck(?:ing|ers?|ed)?|shitheads?|worthless (?:piece|trash|garbage)|stupid (?:pig|cow|fool))\b",
@@ -50,11 +27,11 @@ class Checked:
 def check_input(rules: Guard, values: dict[str, str]) -> Checked:
     """Redact and flag the caller's text by the feature's rules, or raise Blocked with what was seen."""
     whole, flags = "\n".join(values.values()), []
-    seen = next((name for name, rule in RULES.items() if rule.search(whole)), "")
+    seen = injection.rule_in(whole)
     if seen and rules.injection != "off":
         flags.append("injection")
         if rules.injection == "block":
-            raise Blocked(f"the text reads like an attempt to change the instructions (rule '{seen}'); rephrase it")
+            raise Blocked(f"the text reads like an attack on the instructions (rule '{seen}'); rephrase it")
     if rules.toxicity != "off" and INSULTS.search(whole):
         flags.append("toxicity")
         if rules.toxicity == "block":
@@ -75,9 +52,10 @@ def check_output(rules: Guard, answer: str, prompt: Prompt) -> tuple[str, ...]:
     """Flags of an answer; raise Blocked if it repeats the instructions."""
     if leaks(answer, prompt.system):
         raise Blocked("the answer repeated the instructions and was withheld")
-    found = {"toxicity": rules.toxicity != "off" and INSULTS.search(answer)}
-    found["pii"] = bool(rules.pii != "off" and pii.kinds(answer))
-    return tuple(f"output-{name}" for name, hit in found.items() if hit)
+    toxic = rules.toxicity != "off" and bool(INSULTS.search(answer))
+    personal = rules.pii != "off" and bool(pii.kinds(answer))
+    found = {"output-toxicity": toxic, "output-pii": personal}
+    return tuple(name for name, hit in found.items() if hit)
 
 
 def leaks(answer: str, instructions: str) -> bool:

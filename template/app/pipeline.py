@@ -64,9 +64,7 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
         if stored := await cache.get(services.cache, key, spec.cache_ttl_s):
             return replay(feature, stored, row, passages, emit)
 
-        done = await tiers.complete(
-            feature, models, services.clients, asked, passages, timed(row, emit)
-        )
+        done = await tiers.complete(feature, models, services.clients, asked, passages, timed(row, emit))
         row.model, row.input_tokens, row.output_tokens = done.name, done.input_tokens, done.output_tokens
         row.cost_usd = done.model.cost_usd(done.input_tokens, done.output_tokens)
         row.flags += guard.check_output(spec.guard, done.text, prompt)
@@ -125,9 +123,7 @@ def timed(row: Row, emit: Emit) -> Emit:
     return send
 
 
-def replay(
-    feature: Feature, stored: dict[str, Any], row: Row, passages: list[Passage], emit: Emit
-) -> Answer:
+def replay(feature: Feature, stored: dict[str, Any], row: Row, passages: list[Passage], emit: Emit) -> Answer:
     """An answer from the cache, streamed as the first one was; it costs nothing."""
     row.cached, row.model = True, stored["model"]
     send = timed(row, emit)

@@ -56,10 +56,16 @@ class Metrics:
         self.registry = CollectorRegistry()
         at = self.registry
         self.requests = Counter("app_requests", "Requests", ["feature", "outcome", "cached"], registry=at)
-        self.seconds = Histogram("app_request_seconds", "Latency", ["feature"], buckets=LATENCY_S, registry=at)
-        self.first = Histogram("app_first_token_seconds", "Time to first token", ["feature"], buckets=LATENCY_S, registry=at)
+        self.seconds = Histogram(
+            "app_request_seconds", "Latency", ["feature"], buckets=LATENCY_S, registry=at
+        )
+        self.first = Histogram(
+            "app_first_token_seconds", "Time to first token", ["feature"], buckets=LATENCY_S, registry=at
+        )
         self.tokens = Counter("app_tokens", "Tokens", ["feature", "model", "kind"], registry=at)
-        self.cost = Counter("app_cost_usd", "Dollars where the price is known", ["feature", "model"], registry=at)
+        self.cost = Counter(
+            "app_cost_usd", "Dollars where the price is known", ["feature", "model"], registry=at
+        )
         self.flags = Counter("app_guard_flags", "What the guard found", ["feature", "flag"], registry=at)
 
     def count(self, row: Row) -> None:

@@ -72,7 +72,9 @@ def contradictions(
         toml, spec = feature.folder / "feature.toml", feature.spec
         for tier in set(spec.tiers) - tiers:
             listed = ", ".join(sorted(tiers))
-            faults.append(Fault(toml, "tiers", f"no model has tier '{tier}' in models.toml (known: {listed})"))
+            faults.append(
+                Fault(toml, "tiers", f"no model has tier '{tier}' in models.toml (known: {listed})")
+            )
         if spec.use_case not in rules.use_cases:
             what = f"'{spec.use_case}' is not in policy.toml (known: {policy.known(rules)})"
             faults.append(Fault(toml, "use_case", what))

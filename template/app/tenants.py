@@ -31,8 +31,8 @@ async def authenticate(engine: AsyncEngine, config: Settings, key: str) -> Calle
     if config.auth == "open" and not key:
         return Caller(OPEN)
     async with AsyncSession(engine) as session:
-        owned = select(Tenant).join(ApiKey).where(
-            ApiKey.hash == digest(config, key), ApiKey.revoked_at.is_(None)
+        owned = (
+            select(Tenant).join(ApiKey).where(ApiKey.hash == digest(config, key), ApiKey.revoked_at.is_(None))
         )
         tenant = (await session.scalars(owned)).one_or_none() if key else None
         if tenant is None:

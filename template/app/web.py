@@ -34,9 +34,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 def create_app(plan: Plan) -> FastAPI:
     """Build the app for a checked plan; connections open when it starts."""
     logs.configure(plan.settings)
-    app = FastAPI(
-        title=plan.settings.title, description=plan.settings.description, lifespan=lifespan(plan)
-    )
+    app = FastAPI(title=plan.settings.title, description=plan.settings.description, lifespan=lifespan(plan))
     app.add_middleware(LimitBody, max_bytes=plan.settings.max_body_bytes)
     app.add_exception_handler(AppError, on_app_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
@@ -117,7 +115,9 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
 async def on_app_error(_: Request, error: Exception) -> Response:
     """An error that says what to do."""
     retry = error.retry_after_s if isinstance(error, AppError) else None
-    return problems.respond(problems.describe(error) if isinstance(error, AppError) else problems.UNKNOWN, retry)
+    return problems.respond(
+        problems.describe(error) if isinstance(error, AppError) else problems.UNKNOWN, retry
+    )
 
 
 async def on_invalid(_: Request, error: Exception) -> Response:

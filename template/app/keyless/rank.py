@@ -33,14 +33,16 @@ def lexrank(sentences: list[str], damping: float = 0.85, rounds: int = 60) -> li
     bags = [Counter(text.terms(sentence)) for sentence in sentences]
     weights = idf(bags)
     vectors = [{term: n * weights[term] for term, n in bag.items()} for bag in bags]
-    similar = [[cosine(a, b) for b in vectors] for a in vectors]
+    # A sentence does not vote for itself: one that resembles no other must rank last.
+    similar = [
+        [0.0 if i == j else cosine(a, b) for j, b in enumerate(vectors)] for i, a in enumerate(vectors)
+    ]
     totals = [sum(row) or 1.0 for row in similar]
     count = len(sentences)
     scores = [1 / count] * count if count else []
     for _ in range(rounds):
         scores = [
-            (1 - damping) / count
-            + damping * sum(similar[j][i] / totals[j] * scores[j] for j in range(count))
+            (1 - damping) / count + damping * sum(similar[j][i] / totals[j] * scores[j] for j in range(count))
             for i in range(count)
         ]
     return scores

@@ -9,7 +9,7 @@ from app.keyless import rank, read
 from app.keyless.read import Source, Task
 
 # Below this share of the question's weight found in the best passage, the honest answer is "not here".
-COVERAGE = 0.42
+COVERAGE = 0.3
 # A further sentence is quoted if it scores at least this share of the best one.
 NEXT = 0.6
 MIN_WORDS = 4
@@ -44,7 +44,9 @@ def answer(task: Task) -> str:
         return task.refusal or "I do not know."
     best = quotes[0].score
     kept = [quote for quote in quotes[: task.sentences] if quote.score >= NEXT * best]
-    kept.sort(key=lambda quote: (quote.source.number != quotes[0].source.number, quote.source.number, quote.place))
+    kept.sort(
+        key=lambda quote: (quote.source.number != quotes[0].source.number, quote.source.number, quote.place)
+    )
     return " ".join(f"{q.sentence} [{q.source.number}]" if task.cites else q.sentence for q in kept)
 
 
@@ -84,7 +86,9 @@ def central(body: str) -> list[str]:
     """The sentences of a text, the most central first; greetings and scraps last."""
     sentences = list(dict.fromkeys(text.sentences(body)))
     scores = rank.lexrank(sentences)
-    order = sorted(range(len(sentences)), key=lambda i: (len(sentences[i].split()) < MIN_WORDS, -scores[i], i))
+    order = sorted(
+        range(len(sentences)), key=lambda i: (len(sentences[i].split()) < MIN_WORDS, -scores[i], i)
+    )
     return [sentences[i] for i in order]
 
 

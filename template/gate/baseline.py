@@ -1,0 +1,57 @@
+"""What a feature scored when a person last accepted it: features/<name>/baseline.json, in git."""
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from app import files
+from app.features import Feature
+from app.files import Strict
+from gate.errors import BadBaseline
+from gate.run import FeatureRun
+
+
+class Mark(Strict):
+    """One golden case: its score from 0 to 1, and its tokens."""
+
+    score: float
+    tokens: int
+
+
+class Baseline(Strict):
+    """An accepted run. Model, prompt and dataset say what it may be compared with."""
+
+    reason: str
+    model: str
+    prompt: str
+    dataset: str
+    cases: dict[str, Mark]
+
+
+def path(feature: Feature) -> Path:
+    """Where the feature's baseline lies."""
+    return feature.folder / "baseline.json"
+
+
+def load(feature: Feature) -> Baseline | None:
+    """The accepted run, or None; raise BadBaseline if the file is damaged."""
+    place = path(feature)
+    if not place.exists():
+        return None
+    try:
+        return Baseline.model_validate_json(place.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        remedy = "restore it from git, or accept a new one with: uv run gate accept"
+        raise BadBaseline(f"{place.as_posix()}: damaged; {remedy} {feature.name}") from error
+
+
+def save(run: FeatureRun, reason: str) -> Path:
+    """Accept a run: write its golden scores and tokens, a line a case so that a diff can be read."""
+    golden = next(group for group in run.sets if group.kind == "golden")
+    head = {"reason": reason, "model": run.model, "prompt": run.prompt, "dataset": golden.digest}
+    marks = {r.spec.name: {"score": round(r.score, 6), "tokens": r.outcome.tokens} for r in run.of("golden")}
+    lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(marks[name])}" for name in sorted(marks))
+    top = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
+    files.write_atomic(path(run.feature), f'{{\n{top}  "cases": {{\n{lines}\n  }}\n}}\n')
+    return path(run.feature)

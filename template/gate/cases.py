@@ -1,0 +1,131 @@
+"""Read golden and adversarial cases; whatever is wrong in a file is reported with its line, all at once."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from app import files
+from app.errors import Fault
+from app.features import Feature
+from app.files import Strict
+from app.scorers import Expected
+from gate.errors import BadCases
+
+Kind = Literal["golden", "adversarial"]
+SCHEMA = Path(__file__).with_name("cases.schema.json")
+
+
+class Metadata(Strict):
+    """What a case belongs to and where it comes from."""
+
+    family: str
+    language: str
+    origin: str
+
+
+class CaseSpec(Strict):
+    """One case of a file, in the form of pydantic-evals."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    inputs: dict[str, Any]
+    metadata: Metadata
+    expected_output: Expected
+
+
+class CaseFile(Strict):
+    """A whole file of cases."""
+
+    name: str = ""
+    cases: list[CaseSpec] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class CaseSet:
+    """The cases of one feature and kind; `digest` names their exact content, in any order."""
+
+    kind: Kind
+    cases: list[CaseSpec]
+    digest: str
+
+
+def load(feature: Feature, kind: Kind) -> CaseSet:
+    """Read and check one case file; raise BadCases with every fault in it."""
+    path = feature.folder / f"{kind}.yaml"
+    lines = places(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = CaseFile.model_validate(content)
+    except ValidationError as error:
+        raise BadCases([located(f, lines) for f in files.explain(path, error, CaseFile)]) from error
+    faults = doubles(path, lines) + misfits(path, lines, feature, found)
+    if faults:
+        raise BadCases(faults)
+    told = sorted(case.model_dump_json() for case in found.cases)
+    return CaseSet(kind, found.cases, hashlib.sha256("\n".join(told).encode()).hexdigest()[:12])
+
+
+def places(path: Path) -> list[tuple[str, int]]:
+    """Name and line of each case; raise BadCases if the file is no YAML list of cases."""
+    try:
+        tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else ""
+        raise BadCases([Fault(path, where, f"not YAML: {getattr(error, 'problem', error)}")]) from error
+    except UnicodeDecodeError as error:
+        raise BadCases([Fault(path, "", f"not UTF-8 at byte {error.start}")]) from error
+    pairs = {key.value: node for key, node in getattr(tree, "value", []) or []}
+    if not isinstance(pairs.get("cases"), yaml.SequenceNode):
+        raise BadCases([Fault(path, "", "needs a list under the key 'cases'")])
+    return [(name_of(node), node.start_mark.line + 1) for node in pairs["cases"].value]
+
+
+def name_of(node: yaml.Node) -> str:
+    """The name of a case in the parsed file, or nothing."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((str(value.value) for key, value in pairs if key.value == "name"), "")
+
+
+def located(fault: Fault, lines: list[tuple[str, int]]) -> Fault:
+    """`cases.3.inputs` as the case's line and name."""
+    head, _, rest = fault.where.partition(".")
+    number, _, key = rest.partition(".")
+    if head != "cases" or not number.isdigit():
+        return fault
+    name, line = lines[int(number)]
+    return Fault(fault.path, f"line {line}: case '{name}': {key}".rstrip(": "), fault.what)
+
+
+def doubles(path: Path, lines: list[tuple[str, int]]) -> list[Fault]:
+    """Names that stand twice: results are paired by name."""
+    first: dict[str, int] = {}
+    return [
+        Fault(path, f"line {line}", f"case '{name}' stands at line {first[name]} already; rename one")
+        for name, line in lines
+        if first.setdefault(name, line) != line
+    ]
+
+
+def misfits(path: Path, lines: list[tuple[str, int]], feature: Feature, found: CaseFile) -> list[Fault]:
+    """Cases whose inputs do not fit schema.py; a case that expects a refusal for that is meant so."""
+    faults: list[Fault] = []
+    for case, (name, line) in zip(found.cases, lines, strict=True):
+        if case.expected_output.error == "invalid":
+            continue
+        try:
+            feature.Input.model_validate(case.inputs)
+        except ValidationError as error:
+            for fault in files.explain(path, error, feature.Input):
+                where = f"line {line}: case '{name}': inputs.{fault.where}"
+                faults.append(Fault(path, where, f"{fault.what} (schema.py: Input)"))
+    return faults
+
+
+def schema() -> str:
+    """The JSON schema that editors read; `gate schema` writes it."""
+    return json.dumps(CaseFile.model_json_schema(), indent=2) + "\n"

@@ -1,0 +1,178 @@
+"""uv run gate ...: decide whether a change may be merged. Exit code 0: yes, 1: no, 2: it could not judge."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app import files
+from app.errors import AppError
+from app.features import Feature
+from app.services import Plan
+from gate import baseline, cases, checks, judge, report, run
+from gate.cases import Kind
+from gate.errors import BadCases, GateError, UnknownFeature
+from gate.judge import Verdict
+from gate.run import FeatureRun
+
+cli = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+out, err = Console(), Console(stderr=True)
+STYLES = {"PASS": "green", "BLOCK": "red", "INCONCLUSIVE": "yellow", "NO BASELINE": "yellow"}
+Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
+BOTH: list[Kind] = ["golden", "adversarial"]
+
+
+def main() -> None:
+    """Entry point: what could not be judged ends with one message and exit code 2."""
+    try:
+        cli()
+    except (AppError, GateError) as error:
+        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(2) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+@cli.command()
+def evals(features: Names = None) -> None:
+    """Run golden and adversarial cases through the pipeline and compare with the baseline."""
+    plan = run.gate_plan()
+    finish(plan, evaluate(plan, features, BOTH, ("invariants", "score", "cost")))
+
+
+@cli.command()
+def safety(features: Names = None) -> None:
+    """Run the adversarial cases alone: every one must hold."""
+    plan = run.gate_plan()
+    finish(plan, evaluate(plan, features, ["adversarial"], ("invariants",)))
+
+
+@cli.command()
+def cost(features: Names = None) -> None:
+    """Compare the median tokens of the golden cases with the baseline."""
+    plan = run.gate_plan()
+    finish(plan, evaluate(plan, features, ["golden"], ("cost",)))
+
+
+@cli.command()
+def check() -> None:
+    """Check every case file against its schema.py, without running anything."""
+    plan = run.gate_plan()
+    faults = []
+    for feature in plan.features.values():
+        for kind in BOTH:
+            try:
+                cases.load(feature, kind)
+            except BadCases as error:
+                faults += error.faults
+    if faults:
+        raise BadCases(faults)
+    out.print(f"ok: cases of {len(plan.features)} features", highlight=False)
+
+
+@cli.command()
+def accept(
+    features: Names = None,
+    reason: Annotated[str, typer.Option(prompt="Why is this result right", help="kept in git")] = "",
+) -> None:
+    """Make the present result the baseline; commit the file, its diff is the record."""
+    if not reason.strip():
+        raise GateError("accept needs a reason: uv run gate accept FEATURE --reason '...'")
+    plan = run.gate_plan()
+    for done in run.everything(chosen(plan, features), BOTH, plan, tell):
+        verdict = judge.invariants(done)
+        if verdict.stops:
+            show([verdict])
+            raise GateError(f"{done.feature.name}: a baseline cannot hold broken invariants; mend them first")
+        out.print(f"{baseline.save(done, reason).as_posix()} written; commit it", highlight=False)
+
+
+@cli.command()
+def schema(path: Path = cases.SCHEMA) -> None:
+    """Write the JSON schema of case files, for editors."""
+    files.write_atomic(path, cases.schema())
+
+
+@cli.command("all")
+def everything() -> None:
+    """Run all that CI runs: lint, types, secrets, unit tests, evals, safety, cost."""
+    plan, failed = run.gate_plan(), []
+    for name in checks.STEPS:
+        started = time.perf_counter()
+        with err.status(name):
+            done = checks.run(name)
+        mark = "[green]PASS[/]" if done.ok else "[red]BLOCK[/]"
+        out.print(f"{name:<9} {mark}  {time.perf_counter() - started:.1f} s", highlight=False)
+        if not done.ok:
+            failed.append(name)
+            out.print(done.said, markup=False, highlight=False, soft_wrap=True)
+    verdicts = evaluate(plan, None, BOTH, ("invariants", "score", "cost"))
+    finish(plan, verdicts, failed)
+
+
+def evaluate(plan: Plan, names: list[str] | None, kinds: list[Kind], parts: tuple[str, ...]) -> list[Verdict]:
+    """Run, judge the parts that are asked for, and write the report."""
+    features = chosen(plan, names)
+    if not features:
+        out.print("no features: nothing to judge", highlight=False)
+        return []
+    bases = {feature.name: baseline.load(feature) for feature in features}
+    runs = run.everything(features, kinds, plan, tell)
+    verdicts = [v for done in runs for v in judged(done, bases[done.feature.name], parts)]
+    report.write(plan.settings.var_dir, runs, verdicts)
+    return verdicts
+
+
+def judged(done: FeatureRun, base: baseline.Baseline | None, parts: tuple[str, ...]) -> list[Verdict]:
+    """The verdicts on one feature."""
+    judges = {
+        "invariants": lambda: judge.invariants(done),
+        "score": lambda: judge.score(done, base),
+        "cost": lambda: judge.cost(done, base),
+    }
+    return [judges[part]() for part in parts]
+
+
+def chosen(plan: Plan, names: list[str] | None) -> list[Feature]:
+    """The features that were named; raise UnknownFeature with the known ones."""
+    for name in names or []:
+        if name not in plan.features:
+            known = ", ".join(plan.features) or "none"
+            raise UnknownFeature(f"no feature '{name}' (known: {known})")
+    return [f for f in plan.features.values() if not names or f.name in names]
+
+
+def tell(what: str) -> None:
+    """Say what runs now."""
+    err.print(what, highlight=False, style="dim")
+
+
+def show(verdicts: list[Verdict]) -> None:
+    """Print verdicts, and the lines of those that need a look."""
+    for verdict in verdicts:
+        word = f"[{STYLES[verdict.word]}]{verdict.word}[/]"
+        out.print(
+            f"{verdict.feature:<12} {verdict.part:<11} {word}  {verdict.said}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if verdict.word != "PASS":
+            for line in verdict.lines[:10]:
+                out.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def finish(plan: Plan, verdicts: list[Verdict], failed: list[str] | None = None) -> None:
+    """Print the verdicts and end with the exit code that they mean."""
+    show(verdicts)
+    folder = plan.settings.var_dir / report.FOLDER
+    if verdicts:
+        out.print(f"report: {(folder / 'report.html').as_posix()}", highlight=False)
+    stopped = [*(failed or []), *(f"{v.feature} {v.part}" for v in verdicts if v.stops)]
+    if any(verdict.word == "INCONCLUSIVE" for verdict in verdicts):
+        out.print("inconclusive: if the change is right, say so: uv run gate accept FEATURE --reason '...'")
+    if stopped:
+        out.print(f"[red]gate: no[/] ({', '.join(stopped)})", highlight=False)
+        raise typer.Exit(1)
+    out.print("[green]gate: yes[/]", highlight=False)

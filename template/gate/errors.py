@@ -1,0 +1,29 @@
+"""Why the gate could not judge. A verdict of 'no' is not an error: it is exit code 1.
+
+GateError                exit code 2
+├── BadCases             a case file is wrong
+├── BadBaseline          a baseline cannot be read
+└── UnknownFeature       no such feature
+"""
+
+from app.errors import Fault
+
+
+class GateError(Exception):
+    """Root of this package's errors."""
+
+
+class BadCases(GateError):
+    """Case files that cannot be used; the message lists every fault."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class BadBaseline(GateError):
+    """A baseline that cannot be read."""
+
+
+class UnknownFeature(GateError):
+    """A name on the command line that no feature has."""

@@ -1,0 +1,1 @@
+"""What runs on the laptop and in deploy jobs: it changes machines and this repository."""
