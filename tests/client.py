@@ -24,8 +24,7 @@ def edit(project: Project) -> None:
     change_golden_cases(project.root)
     delete_page(project.root)
     patch_module(project.root)
-    project.check("gate", "evals")
-    project.check("gate", "accept")
+    project.check("gate", "accept", "--reason", "our prompt and our cases")
     frontends.save(project.root, "Make it ours")
 
 

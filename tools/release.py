@@ -94,9 +94,7 @@ def record(root: Path, version: str, commit: str) -> None:
     before = file.read_text(encoding="utf-8")
     file.write_text(f'{before}"{version}" = "{commit}"\n', encoding="utf-8", newline="\n")
     try:
-        git.run(
-            root, "commit", "--quiet", "--message", f"Record release {version}", "--", releases.FILE
-        )
+        git.run(root, "commit", "--quiet", "--message", f"Record release {version}", "--", releases.FILE)
     except GitFailed:
         file.write_text(before, encoding="utf-8", newline="\n")
         raise
