@@ -50,7 +50,7 @@ def save(run: FeatureRun, reason: str) -> Path:
     """Accept a run: write its golden scores and tokens, a line a case so that a diff can be read."""
     golden = next(group for group in run.sets if group.kind == "golden")
     head = {"reason": reason, "model": run.model, "prompt": run.prompt, "dataset": golden.digest}
-    marks = {r.spec.name: {"score": round(r.score, 6), "tokens": r.outcome.tokens} for r in run.of("golden")}
+    marks = {r.spec.name: {"score": r.score, "tokens": r.outcome.tokens} for r in run.of("golden")}
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(marks[name])}" for name in sorted(marks))
     top = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
     files.write_atomic(path(run.feature), f'{{\n{top}  "cases": {{\n{lines}\n  }}\n}}\n')

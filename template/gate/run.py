@@ -34,7 +34,7 @@ class CaseRun:
     @property
     def score(self) -> float:
         """The case's score, from 0 to 1."""
-        return scorers.total(self.checks)
+        return round(scorers.total(self.checks), 6)
 
     @property
     def failed(self) -> list[str]:
