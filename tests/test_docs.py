@@ -49,10 +49,9 @@ def paths(document: Path, tops: set[str]) -> set[str]:
 
 
 def exists(path: str, roots: list[Path]) -> bool:
-    """Tell whether a path is there; <name> and NAME are any name, a bare name is in any folder."""
+    """Tell whether a path is there, in any folder; <name> and NAME are any name."""
     pattern = re.sub(r"<[^>]*>|\{[^}]*\}|\b[A-Z]{3,}\b(?!\.md)", "*", path).rstrip("/")
-    patterns = [pattern] if "/" in pattern else [pattern, f"**/{pattern}"]
-    return any(any(root.glob(each)) for root in roots for each in patterns)
+    return any(any(root.glob(each)) for root in roots for each in (pattern, f"**/{pattern}"))
 
 
 def missing(document: Path, roots: list[Path]) -> set[str]:
