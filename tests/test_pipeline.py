@@ -131,3 +131,15 @@ def test_a_broken_project_refuses_to_start_and_names_every_fault(project: Callab
     assert done.returncode == 2
     assert "feature.toml: max_token: unknown key 'max_token'; did you mean 'max_tokens'?" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_tests_and_scores_are_the_same_on_every_python(
+    project: Callable[..., Project], tmp_path: Path, version: str
+) -> None:
+    if not shutil.which(f"python{version}"):
+        pytest.skip(f"python{version} is not on this machine")
+    made = Project(project().root, tmp_path)
+    made.check("--python", version, "pytest")
+    said = made.check("--python", version, "gate", "evals")
+    assert said.count("+0.000 [+0.000, +0.000]") == 2

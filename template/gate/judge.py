@@ -53,11 +53,11 @@ def score(run: FeatureRun, base: Baseline | None) -> Verdict:
     """Golden score against the floor, then against the baseline on the same cases."""
     golden, allowed, name = run.of("golden"), run.feature.spec.gate, run.feature.name
     mean = statistics.fmean(r.score for r in golden)
+    if base is None:
+        return Verdict(name, "score", "NO BASELINE", f"{mean:.3f}; accept it with: uv run gate accept {name}")
     if mean < allowed.min_score:
         said = f"{mean:.3f} is under the floor of {allowed.min_score:.3f}"
         return Verdict(name, "score", "BLOCK", said, losses(golden))
-    if base is None:
-        return Verdict(name, "score", "NO BASELINE", f"{mean:.3f}; accept it with: uv run gate accept {name}")
     pairs = [(base.cases[r.spec.name].score, r) for r in golden if r.spec.name in base.cases]
     if not pairs:
         said = f"{mean:.3f}; no case is in the baseline: uv run gate accept {name}"
