@@ -53,7 +53,8 @@ def run(host: str, port: int, *, reload: bool) -> None:
 
     from app import services, settings
 
-    services.plan(settings.load())
+    # Open everything once: what is missing is said here, in one message, and not by the server.
+    asyncio.run(services.rehearse(services.plan(settings.load())))
     watched = ["app", "features", "config"] if reload else None
     includes = ["*.py", "*.toml", "*.md", "*.json"] if reload else None
     uvicorn.run(

@@ -2,8 +2,6 @@
 
 import httpx2
 from pydantic_ai.models import Model as Client
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.providers.openai import OpenAIProvider
 
 from app.errors import ConfigError, Fault
 from app.keyless import model as keyless
@@ -32,6 +30,10 @@ def client(model: Model, settings: Settings, http: httpx2.AsyncClient) -> Client
     """The client of one model. Retries are off: the next tier is the retry."""
     if model.provider == "keyless":
         return keyless.model()
+    # Imported here: the vendor's package costs a second of every start, also of one that never calls it.
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
     key = settings.keys[model.key].get_secret_value() if model.key else "none"
     provider = OpenAIProvider(base_url=model.base_url, api_key=key, http_client=http)
     limits = {"timeout": model.timeout_s, "request_timeout": model.timeout_s, "max_retries": 0}

@@ -37,6 +37,7 @@ def configure(settings: Settings) -> None:
     for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def clean(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def clean(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
     return {
         name: "[hidden]" if is_hidden(name) else value if name in TRUSTED else scrub(value)
         for name, value in event.items()
+        if name != "color_message"  # uvicorn's second copy of the message
     }
 
 

@@ -37,7 +37,7 @@ KINDS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     "card": (re.compile(r"\b\d(?:[ -]?\d){12,18}\b"), luhn),
     "ip": (
         re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.])"),
-        always,
+        lambda text: not text.startswith(("127.", "0.")),
     ),
     "phone": (
         re.compile(r"(?<![\w.])\+\d{1,3}[ ./-]?(?:\(\d{1,4}\)[ ./-]?)?\d(?:[ ./-]?\d){6,12}\b"),

@@ -132,6 +132,12 @@ async def start(found: Plan) -> AsyncIterator[Services]:
             await engine.dispose()
 
 
+async def rehearse(found: Plan) -> None:
+    """Open everything and close it again; raise ConfigError if something is missing."""
+    async with start(found):
+        pass
+
+
 def digest(found: Plan, feature: Feature) -> str:
     """A hash of all that decides a feature's answers but its prompt: for the cache and the reports."""
     told = [features.digest(feature), found.registry.digest()]

@@ -65,9 +65,8 @@ def score(run: FeatureRun, base: Baseline | None) -> Verdict:
     moves = [r.score - old for old, r in pairs]
     change, (low, high) = statistics.fmean(moves), stats.interval(moves)
     seen = stats.smallest_drop(moves)
-    said = (
-        f"{mean:.3f}, {change:+.3f} [{low:+.3f}, {high:+.3f}] on {len(pairs)} cases; sees {seen:.3f} or more"
-    )
+    moved = f"{change:+.3f} [{low:+.3f}, {high:+.3f}]"
+    said = f"{mean:.3f}, {moved} on {len(pairs)} cases; sees drops from {seen:.3f}"
     word: Word = "PASS"
     if change < -allowed.max_drop - 1e-9:
         word = "BLOCK" if high < -allowed.max_drop else "INCONCLUSIVE"

@@ -1,0 +1,124 @@
+"""Who may ask: keys, budgets, pauses, policy, the kill switch and the rate limit, as a client sees them."""
+
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import db, tenants
+from app.errors import Invalid, NotFound
+from tests import kit
+
+
+@pytest.fixture
+async def closed(project):
+    """The app as in production: keys are required."""
+    async with kit.site(auth="required", pepper=kit.PEPPER) as site:
+        yield site
+
+
+async def new_key(site: kit.Site, tenant: str = "acme", budget: Decimal | None = None) -> str:
+    """A tenant with a key."""
+    await tenants.add(site.held.engine, tenant, tenant, budget)
+    return await tenants.create_key(site.held.engine, site.held.plan.settings, tenant)
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic abc", "bearer \u00e9"])
+async def test_no_valid_key_is_401(closed, header):
+    headers = {"Authorization": header.encode()} if header else {}
+    said = await closed.http.post("/v1/note", json=kit.TEXT, headers=headers)
+    assert said.status_code == 401
+    assert said.json()["code"] == "unauthorized"
+
+
+async def test_a_key_opens_and_the_row_names_its_tenant(closed):
+    key = await new_key(closed)
+    assert (await closed.post("note", kit.TEXT, key)).status_code == 200
+    assert [row.tenant_id for row in await closed.rows()] == ["acme"]
+
+
+async def test_a_revoked_key_is_401(closed):
+    key = await new_key(closed)
+    assert await tenants.revoke_keys(closed.held.engine, "acme") == 1
+    assert (await closed.post("note", kit.TEXT, key)).status_code == 401
+
+
+async def test_a_new_key_works_after_a_revoke(closed):
+    await new_key(closed)
+    await tenants.revoke_keys(closed.held.engine, "acme")
+    assert (await closed.post("note", kit.TEXT, await new_key(closed))).status_code == 200
+
+
+async def test_the_database_never_holds_a_key(closed):
+    key = await new_key(closed)
+    async with closed.held.engine.connect() as connection:
+        stored = (await connection.exec_driver_sql("select * from api_key")).all()
+    assert key not in str(stored)
+
+
+async def test_another_pepper_verifies_no_key(closed):
+    key = await new_key(closed)
+    async with kit.site(auth="required", pepper="another " * 6) as other:
+        assert (await other.post("note", kit.TEXT, key)).status_code == 401
+
+
+async def test_a_spent_budget_is_402(closed):
+    key = await new_key(closed, budget=Decimal("0.01"))
+    assert (await closed.post("note", kit.TEXT, key)).status_code == 200
+    await closed.rows()
+    async with AsyncSession(closed.held.engine) as session, session.begin():
+        await session.execute(update(db.Usage).values(cost_usd=Decimal("0.01")))
+    assert (await closed.post("note", kit.TEXT, key)).status_code == 402
+
+
+async def test_last_months_spending_does_not_count(closed):
+    key = await new_key(closed, budget=Decimal("0.01"))
+    await closed.post("note", kit.TEXT, key)
+    await closed.rows()
+    before = db.now().replace(year=db.now().year - 1)
+    async with AsyncSession(closed.held.engine) as session, session.begin():
+        await session.execute(update(db.Usage).values(cost_usd=Decimal(9), at=before))
+    assert (await closed.post("note", kit.TEXT, key)).status_code == 200
+
+
+async def test_a_paused_tenant_is_403(closed):
+    key = await new_key(closed)
+    async with AsyncSession(closed.held.engine) as session, session.begin():
+        await session.execute(update(db.Tenant).values(paused=True))
+    said = await closed.post("note", kit.TEXT, key)
+    assert said.status_code == 403
+    assert "paused" in said.json()["detail"]
+
+
+async def test_a_use_case_that_policy_denies_every_model_is_403_with_the_reason(project):
+    kit.edit("config/policy.toml", 'providers = ["keyless", "openai-compatible"]', "providers = []")
+    async with kit.site() as site:
+        said = await site.post("note", kit.TEXT)
+    assert said.status_code == 403
+    assert "provider 'keyless' is not allowed" in said.json()["detail"]
+
+
+async def test_more_requests_than_the_limit_are_429_with_the_seconds_to_wait(project):
+    async with kit.site(rate_per_minute=2) as site:
+        said = [await site.post("note", kit.TEXT) for _ in range(3)]
+    assert [one.status_code for one in said] == [200, 200, 429]
+    assert 1 <= int(said[2].headers["retry-after"]) <= 60
+
+
+async def test_one_tenants_rate_does_not_slow_another(project):
+    async with kit.site(auth="required", pepper=kit.PEPPER, rate_per_minute=1) as site:
+        keys = [await new_key(site, name) for name in ("acme", "globex")]
+        said = [await site.post("note", kit.TEXT, key) for key in keys]
+    assert [one.status_code for one in said] == [200, 200]
+
+
+@pytest.mark.parametrize("name", ["", "Acme", "a b", "-a", "a" * 41, "../x"])
+async def test_a_tenant_name_that_is_no_slug_is_refused(site, name):
+    with pytest.raises(Invalid, match="use a-z, 0-9 and dashes"):
+        await tenants.add(site.held.engine, name, name, None)
+
+
+async def test_a_key_for_no_tenant_names_the_command_that_makes_one(site):
+    with pytest.raises(NotFound, match="app tenant add acme"):
+        await tenants.create_key(site.held.engine, site.held.plan.settings, "acme")

@@ -1,0 +1,153 @@
+"""The commands: what they make, and one message with exit code 2 where a person made a mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app import cli, features, retrieve, scaffold
+from app.errors import ConfigError
+from tests import kit
+
+
+def run(*words: str) -> str:
+    """Run a command that must end well; gives what it printed."""
+    done = CliRunner().invoke(cli.cli, words)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.fixture
+def prepared(project, monkeypatch):
+    """The project after `app setup`, with a pepper."""
+    monkeypatch.setenv("APP_PEPPER", kit.PEPPER)
+    run("setup")
+
+
+def test_a_new_feature_is_five_files_that_load(project):
+    written = scaffold.write(Path("features"), "triage")
+    assert sorted(path.relative_to("features/triage").as_posix() for path in written) == [
+        "adversarial.yaml",
+        "feature.toml",
+        "golden.yaml",
+        "prompts/v1.md",
+        "schema.py",
+    ]
+    assert features.load(Path("features/triage")).spec.prompt == "v1"
+
+
+async def test_a_new_feature_answers_at_once(project):
+    run("feature", "new", "triage")
+    async with kit.site() as site:
+        said = await site.post("triage", kit.TEXT)
+    assert said.json()["output"]["result"]
+
+
+def test_a_new_feature_changes_no_other_file(project):
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
+    run("feature", "new", "triage")
+    assert all(path.stat().st_mtime_ns == at for path, at in before.items())
+
+
+def test_a_feature_that_is_there_is_not_overwritten(project):
+    kit.write("features/note/prompts/v1.md", "my work")
+    with pytest.raises(ConfigError, match="features/note: is there already"):
+        scaffold.write(Path("features"), "note")
+    assert Path("features/note/prompts/v1.md").read_text() == "my work"
+
+
+@pytest.mark.parametrize("name", ["", "Note", "a-b", "1a", "../out", "a" * 41, "a\n"])
+def test_a_feature_name_that_is_no_route_writes_nothing(project, name):
+    with pytest.raises(ConfigError, match="name it with a-z"):
+        scaffold.write(Path("features"), name)
+    assert sorted(path.name for path in Path("features").iterdir()) == ["ask", "note"]
+
+
+def test_check_counts_what_is_right(project):
+    assert run("check") == "ok: 2 features, 1 models\n"
+
+
+@pytest.mark.parametrize("words", [("check",), ("setup",), ("serve",)])
+def test_a_mistake_in_a_file_is_one_message_and_exit_code_2(project, capsys, words):
+    kit.edit("features/note/feature.toml", "max_tokens", "max_token")
+    assert kit.command(cli.main, *words) == 2
+    said = capsys.readouterr().err
+    assert "did you mean 'max_tokens'?" in said
+    assert "Traceback" not in said
+
+
+def test_the_installed_command_ends_without_a_traceback(project):
+    kit.write("config/app.toml", "auth = 'open\n")
+    command = [sys.executable, "-c", "from app.cli import main; main()", "tenant", "list"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("config/app.toml: not TOML: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_setup_makes_tables_index_and_tenants_and_repeats(project):
+    kit.write("data/seed/tenants.toml", '[tenants.acme]\nname = "Acme"\nbudget_usd = 20.0\n')
+    for _ in range(2):
+        run("setup")
+    assert Path("var/app.db").exists()
+    assert retrieve.path_for(Path("pages"), Path("var")).exists()
+    assert "20.00 USD" in run("tenant", "list")
+
+
+def test_index_says_how_many_pages_it_holds(project):
+    assert run("index").startswith("pages: 3 pages in var/index/pages-")
+
+
+def test_a_tenant_gets_a_key_that_is_shown_once(prepared):
+    run("tenant", "add", "acme", "--budget-usd", "5")
+    key = run("tenant", "key", "acme").strip()
+    assert key.startswith("sw_")
+    assert key not in run("tenant", "list")
+    assert run("tenant", "revoke", "acme") == "revoked 1 keys of acme\n"
+    assert run("tenant", "revoke", "acme") == "revoked 0 keys of acme\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("tenant", "key", "nobody"), "no tenant 'nobody'; create it with: uv run app tenant add nobody"),
+        (("tenant", "add", "No Slug"), "tenant 'No Slug': use a-z, 0-9 and dashes, at most 40 characters"),
+    ],
+)
+def test_a_tenant_that_cannot_be_is_one_message(prepared, capsys, words, said):
+    assert kit.command(cli.main, *words) == 2
+    assert capsys.readouterr().err.strip() == said
+
+
+def test_a_command_before_setup_names_setup(project, capsys):
+    assert kit.command(cli.main, "tenant", "list") == 2
+    assert "run 'uv run app setup'" in capsys.readouterr().err
+
+
+def test_revoking_keys_of_a_tenant_that_is_not_there_is_a_mistake(prepared, capsys):
+    assert kit.command(cli.main, "tenant", "revoke", "nobody") == 2
+    assert "no tenant 'nobody'" in capsys.readouterr().err
+
+
+def test_doctor_names_a_remedy_for_each_thing_that_lacks(project, monkeypatch):
+    monkeypatch.setenv("APP_PEPER", "typo")
+    kit.write(".env", "APP_PEPPER=\n").chmod(0o644)
+    done = CliRunner().invoke(cli.cli, ["doctor", "--port", "1"])
+    assert done.exit_code == 1
+    for remedy in ("git init", "uv lock", "not read: APP_PEPER", "openssl rand", "chmod 600", "app setup"):
+        assert remedy in done.stdout
+
+
+def test_doctor_is_content_with_a_project_that_is_set_up(prepared):
+    Path(".git").mkdir()
+    kit.write("uv.lock", "")
+    assert "fail" not in run("doctor", "--port", "1")
+
+
+def test_doctor_shows_config_faults_and_no_traceback(project):
+    kit.edit("features/note/feature.toml", "max_tokens", "max_token")
+    done = CliRunner().invoke(cli.cli, ["doctor", "--port", "1"])
+    assert done.exit_code == 1
+    assert "did you mean 'max_tokens'?" in done.stdout

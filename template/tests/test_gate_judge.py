@@ -1,0 +1,150 @@
+"""What the gate lets through and what it stops, and the arithmetic behind it."""
+
+import dataclasses
+import statistics
+
+import pytest
+
+from gate import baseline, judge, stats
+from gate.errors import BadBaseline
+from tests import kit, runs
+
+GOOD = [1.0] * 18 + [0.5] * 2
+
+
+def accepted(scores: list[float], tokens: int = 100) -> baseline.Baseline:
+    """A baseline as `gate accept` writes it, read again."""
+    run = runs.golden(scores, tokens)
+    baseline.save(run, "test")
+    return baseline.load(run.feature)
+
+
+def test_a_change_of_nothing_passes(project):
+    assert judge.score(runs.golden(GOOD), accepted(GOOD)).word == "PASS"
+    assert judge.cost(runs.golden(GOOD), accepted(GOOD)).word == "PASS"
+
+
+def test_a_clear_drop_is_blocked_and_names_the_cases(project):
+    verdict = judge.score(runs.golden([0.0] * 10 + GOOD[10:]), accepted(GOOD))
+    assert verdict.word == "BLOCK"
+    assert "'case-0': 1.00 -> 0.00 (facts)" in verdict.lines
+
+
+def test_a_drop_too_small_to_be_sure_asks_for_a_person(project):
+    verdict = judge.score(runs.golden([0.5, *GOOD[1:]]), accepted(GOOD))
+    assert verdict.word == "INCONCLUSIVE"
+    assert verdict.stops
+
+
+def test_a_better_score_passes(project):
+    assert judge.score(runs.golden([1.0] * 20), accepted(GOOD)).word == "PASS"
+
+
+def test_a_score_under_the_floor_is_blocked_without_a_baseline_too(project):
+    kit.edit("features/note/feature.toml", "[slo]", "[gate]\nmin_score = 0.9\n\n[slo]")
+    assert judge.score(runs.golden([0.5] * 20), None).word == "BLOCK"
+
+
+def test_without_a_baseline_it_says_so_and_passes(project):
+    for verdict in (judge.score(runs.golden(GOOD), None), judge.cost(runs.golden(GOOD), None)):
+        assert verdict.word == "NO BASELINE"
+        assert not verdict.stops
+
+
+def test_more_tokens_than_allowed_are_blocked(project):
+    base = accepted(GOOD, 100)
+    assert judge.cost(runs.golden(GOOD, 120), base).word == "BLOCK"
+    assert judge.cost(runs.golden(GOOD, 104), base).word == "PASS"
+
+
+def test_one_longer_answer_moves_no_median(project):
+    assert judge.cost(runs.golden(GOOD, [900] + [100] * 19), accepted(GOOD, 100)).word == "PASS"
+
+
+def test_a_golden_case_that_is_not_served_breaks_an_invariant(project):
+    broken = runs.case("lost", {"served": 0.0, "facts": 0.0}, code="no_model", detail="why")
+    verdict = judge.invariants(runs.feature_run([broken]))
+    assert verdict.word == "BLOCK"
+    assert verdict.lines == ("golden 'lost': served (no_model: why)",)
+
+
+@pytest.mark.parametrize("check", ["absent", "error", "flagged", "refused", "served"])
+def test_an_adversarial_case_that_does_not_hold_breaks_an_invariant(project, check):
+    run = runs.feature_run([runs.case("attack", {check: 0.0}, "adversarial")])
+    assert judge.invariants(run).word == "BLOCK"
+
+
+def test_a_golden_case_with_a_missing_fact_breaks_none(project):
+    assert judge.invariants(runs.golden([0.0, 1.0])).word == "PASS"
+
+
+def test_the_order_of_the_cases_changes_nothing(project):
+    base, run = accepted(GOOD, 100), runs.golden([0.5, 0.0, *GOOD[2:]], list(range(95, 115)))
+    turned = dataclasses.replace(run, runs=run.runs[::-1])
+    assert judge.score(turned, base).word == judge.score(run, base).word
+    assert judge.score(turned, base).said == judge.score(run, base).said
+    assert judge.cost(turned, base).said == judge.cost(run, base).said
+
+
+def test_a_case_that_is_gone_since_the_baseline_is_named(project):
+    verdict = judge.score(runs.golden(GOOD[:-1]), accepted(GOOD))
+    assert "cases gone since the baseline: case-19" in verdict.lines
+
+
+def test_a_new_case_is_not_compared(project):
+    assert judge.score(runs.golden([*GOOD, 0.0]), accepted(GOOD)).word == "PASS"
+
+
+def test_a_baseline_of_other_cases_is_not_taken_for_a_pass(project):
+    kit.write("features/note/baseline.json", "")
+    base = accepted(GOOD).model_copy(update={"cases": {}})
+    assert judge.score(runs.golden(GOOD), base).word == "INCONCLUSIVE"
+
+
+def test_a_baseline_reads_back_as_it_was_written(project):
+    run = runs.golden([1.0, 1 / 3], [100, 120])
+    baseline.save(run, "first release")
+    found = baseline.load(run.feature)
+    assert (found.reason, found.model, found.prompt) == ("first release", "keyless-1", "v1@abc")
+    assert {name: mark.tokens for name, mark in found.cases.items()} == {"case-0": 100, "case-1": 120}
+    assert judge.score(run, found).word == "PASS"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"reason": "x"}', "null"])
+def test_a_damaged_baseline_is_refused_with_the_remedy(project, text):
+    kit.write("features/note/baseline.json", text)
+    with pytest.raises(BadBaseline, match=r"baseline\.json: damaged; .*uv run gate accept note"):
+        baseline.load(runs.golden(GOOD).feature)
+
+
+def test_an_interval_is_the_same_on_every_run_and_in_any_order():
+    values = [number * number % 17 / 17 for number in range(30)]
+    assert stats.interval(values) == stats.interval(values)
+    assert stats.interval(values) == stats.interval(values[::-1])
+
+
+def test_an_interval_covers_the_mean():
+    low, high = stats.interval([0.0, 1.0] * 20)
+    assert low < 0.5 < high
+    assert 0.2 < high - low < 0.4  # 2 * 1.96 * 0.5 / sqrt(40) = 0.31
+
+
+@pytest.mark.parametrize(("values", "point"), [([], 0.0), ([0.3], 0.3), ([0.7] * 9, 0.7)])
+def test_no_spread_is_a_point(values, point):
+    assert stats.interval(values) == (pytest.approx(point), pytest.approx(point))
+
+
+def test_an_interval_of_the_median_stays_among_the_values():
+    low, high = stats.interval([1.0, 2.0, 3.0, 4.0, 100.0], statistics.median)
+    assert {low, high} <= {1.0, 2.0, 3.0, 4.0, 100.0}
+
+
+def test_more_cases_see_a_smaller_drop():
+    seen = [stats.smallest_drop([1.0] * count) for count in (10, 100, 1_000)]
+    assert seen == sorted(seen, reverse=True)
+    assert stats.smallest_drop([]) == 1.0
+
+
+def test_the_ratio_of_no_pairs_is_one():
+    assert stats.median_ratio([]) == (1.0, 1.0, 1.0)
+    assert stats.median_ratio([(0.0, 5.0)] * 3)[0] == 1.0
