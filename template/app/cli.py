@@ -126,7 +126,7 @@ def doctor(port: int = 8000) -> None:
         mark = "[green]ok  [/]" if item.ok else "[red]fail[/]"
         out.print(f"{mark} {item.what}", highlight=False)
         if not item.ok:
-            out.print(f"     {item.remedy}", highlight=False, markup=False)
+            out.print(f"     {item.remedy}", highlight=False, markup=False, soft_wrap=True)
     if not all(item.ok for item in findings):
         raise typer.Exit(1)
 

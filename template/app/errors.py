@@ -99,10 +99,14 @@ class Invalid(RequestError):
 
 
 class Blocked(RequestError):
-    """The guard refused the input or the output."""
+    """The guard refused the input or the output; `flags` say what it saw."""
 
     status = 422
     code = "blocked"
+
+    def __init__(self, message: str, flags: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.flags = flags
 
 
 class RateLimited(RequestError):

@@ -118,7 +118,8 @@ def run_python(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the file is its owner's: any mistake in it is theirs to read
-        frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        own = str(path.absolute())
+        frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == own]
         line = getattr(error, "lineno", None) or (frames[-1] if frames else "?")
         raise ConfigError([Fault(path, f"line {line}", f"{type(error).__name__}: {error}")]) from error
     return module
@@ -142,7 +143,7 @@ def check(
     """What no single file shows: versions, placeholders, the field a text model fills."""
     toml, given = folder / "feature.toml", set(types[0].model_fields)
     faults: list[Fault] = []
-    if spec.prompt not in texts:
+    if spec.prompt not in {path.stem for path in prompt_files(folder)}:
         found = ", ".join(sorted(texts)) or "none"
         faults.append(Fault(toml, "prompt", f"'{spec.prompt}' has no file in prompts/ (found: {found})"))
     if spec.retrieval and spec.retrieval.query not in given:

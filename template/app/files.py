@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from app.errors import ConfigError, Fault
 
 Model = TypeVar("Model", bound=BaseModel)
+# Keys of files whose values are never quoted in a message.
+SECRETS = ("keys", "pepper")
 
 
 class Strict(BaseModel):
@@ -55,7 +57,8 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> list[
             others.append(Fault(path, where, "is required; add it"))
         else:
             given = item.get("input")
-            shown = "" if isinstance(given, dict | list) else f" (found: {given!r})"
+            hidden = isinstance(given, dict | list) or where.partition(".")[0] in SECRETS
+            shown = "" if hidden else f" (found: {given!r})"
             others.append(Fault(path, where, item["msg"] + shown))
     return unknown + others
 

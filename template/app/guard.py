@@ -31,18 +31,22 @@ def check_input(rules: Guard, values: dict[str, str]) -> Checked:
     if seen and rules.injection != "off":
         flags.append("injection")
         if rules.injection == "block":
-            raise Blocked(f"the text reads like an attack on the instructions (rule '{seen}'); rephrase it")
+            raise Blocked(
+                f"the text reads like an attack on the instructions (rule '{seen}'); rephrase it",
+                tuple(flags),
+            )
     if rules.toxicity != "off" and INSULTS.search(whole):
         flags.append("toxicity")
         if rules.toxicity == "block":
-            raise Blocked("the text contains insults; rephrase it")
+            raise Blocked("the text contains insults; rephrase it", tuple(flags))
         if rules.toxicity == "redact":
             values = {name: INSULTS.sub("[insult]", value) for name, value in values.items()}
     kinds = pii.kinds(whole) if rules.pii != "off" else []
     if kinds:
         flags.append("pii")
         if rules.pii == "block":
-            raise Blocked(f"the text contains personal data ({', '.join(kinds)}); remove it")
+            seen = ", ".join(kinds)
+            raise Blocked(f"the text contains personal data ({seen}); remove it", tuple(flags))
         if rules.pii == "redact":
             values = {name: pii.redact(value) for name, value in values.items()}
     return Checked(values, tuple(flags))
@@ -51,7 +55,7 @@ def check_input(rules: Guard, values: dict[str, str]) -> Checked:
 def check_output(rules: Guard, answer: str, prompt: Prompt) -> tuple[str, ...]:
     """Flags of an answer; raise Blocked if it repeats the instructions."""
     if leaks(answer, prompt.system):
-        raise Blocked("the answer repeated the instructions and was withheld")
+        raise Blocked("the answer repeated the instructions and was withheld", ("leak",))
     toxic = rules.toxicity != "off" and bool(INSULTS.search(answer))
     personal = rules.pii != "off" and bool(pii.kinds(answer))
     found = {"output-toxicity": toxic, "output-pii": personal}

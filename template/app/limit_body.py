@@ -1,12 +1,9 @@
 """Refuse a body that is too large, before it is read whole."""
 
+from fastapi.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
-
-
-class TooMuch(Exception):
-    """More bytes came than are allowed."""
 
 
 class LimitBody:
@@ -15,6 +12,7 @@ class LimitBody:
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.detail = f"the body is larger than {max_bytes} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a counting `receive`."""
@@ -30,15 +28,12 @@ class LimitBody:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self.max_bytes:
-                raise TooMuch
+                # The one error of a body that FastAPI passes on as it is.
+                raise HTTPException(413, self.detail)
             return message
 
-        try:
-            await self.app(scope, counted, send)
-        except TooMuch:
-            await self.refuse(scope, receive, send)
+        return await self.app(scope, counted, send)
 
     async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 413 with the limit."""
-        detail = f"the body is larger than {self.max_bytes} bytes"
-        await problems.respond(problems.problem(413, "too_large", detail))(scope, receive, send)
+        await problems.respond(problems.problem(413, "too_large", self.detail))(scope, receive, send)

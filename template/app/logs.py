@@ -37,7 +37,8 @@ def configure(settings: Settings) -> None:
     for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def clean(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app import budget, cache, flags, guard, policy, tenants, tiers
-from app.errors import AppError
+from app.errors import AppError, Blocked
 from app.events import Emit, Event, ignore
 from app.features import Feature
 from app.keyless.model import pieces
@@ -83,6 +83,7 @@ def recorded(services: Services, feature: Feature) -> Iterator[Row]:
         row.outcome = "ok"
     except AppError as error:
         row.outcome = error.code
+        row.flags += error.flags if isinstance(error, Blocked) else ()
         raise
     except Exception:
         row.outcome = "internal"

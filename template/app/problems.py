@@ -19,7 +19,8 @@ def describe(error: AppError) -> dict[str, object]:
     """The body of an error that the caller may read."""
     if error.status == 500:
         return UNKNOWN
-    return problem(error.status, error.code, str(error))
+    wait = {"retry_after_s": error.retry_after_s} if error.retry_after_s else {}
+    return problem(error.status, error.code, str(error), **wait)
 
 
 def problem(status: int, code: str, detail: str, **more: object) -> dict[str, object]:
@@ -28,9 +29,9 @@ def problem(status: int, code: str, detail: str, **more: object) -> dict[str, ob
     return {"title": title, "status": status, "code": code, "detail": detail, **more}
 
 
-def respond(content: dict[str, object], retry_after_s: int | None = None) -> JSONResponse:
+def respond(content: dict[str, object]) -> JSONResponse:
     """The HTTP response of a problem."""
-    headers = {"Retry-After": str(retry_after_s)} if retry_after_s else None
+    headers = {"Retry-After": str(content["retry_after_s"])} if "retry_after_s" in content else None
     status = int(str(content["status"]))
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 

@@ -118,9 +118,11 @@ async def start(found: Plan) -> AsyncIterator[Services]:
     store = cache.connect(found.settings.cache_url)
     async with httpx2.AsyncClient(timeout=found.settings.model_timeout_s) as http:
         recorder = None
+        indexes: dict[str, Index] = {}
         try:
             await db.require(engine)
-            indexes = {str(corpus): open_index(found, corpus) for corpus in corpora(found)}
+            for corpus in corpora(found):
+                indexes[str(corpus)] = open_index(found, corpus)
             callers = clients.connect(found.registry, found.settings, http)
             recorder = Recorder(engine)
             counters = Limits(found.settings.rate_per_minute)
@@ -128,6 +130,8 @@ async def start(found: Plan) -> AsyncIterator[Services]:
         finally:
             if recorder:
                 await recorder.close()
+            for index in indexes.values():
+                index.close()
             await store.close()
             await engine.dispose()
 

@@ -10,6 +10,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -67,6 +68,10 @@ def load(**given: Any) -> Settings:
     """Read the settings; raise ConfigError that names each wrong one. `given` wins over all sources."""
     try:
         return Settings(**given)
+    except SettingsError as error:  # its text names the setting; its cause quotes the value, maybe a key
+        raise ConfigError([Fault(Path(".env or APP_* variables"), "", str(error))]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([Fault(CONFIG, "", f"not UTF-8 at byte {error.start}")]) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([Fault(CONFIG, "", f"not TOML: {error}")]) from error
     except ValidationError as error:

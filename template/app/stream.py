@@ -27,6 +27,13 @@ class Stream:
         self.events.append(event)
         self.changed.set()
 
+    async def begun(self) -> Event:
+        """The first event: an error here came before anything was sent, and can still be an HTTP status."""
+        while not self.events:
+            self.changed.clear()
+            await self.changed.wait()
+        return self.events[0]
+
     async def follow(self) -> AsyncIterator[bytes]:
         """Every event as server-sent bytes, until the last one."""
         told = 0
@@ -49,6 +56,12 @@ def start(services: Services, ask: Ask) -> Stream:
     RUNNING.add(task)
     task.add_done_callback(RUNNING.discard)
     return stream
+
+
+async def finish() -> None:
+    """Wait for the requests whose clients have left: their usage rows are owed too."""
+    here = asyncio.get_running_loop()
+    await asyncio.gather(*(task for task in RUNNING if task.get_loop() is here))
 
 
 async def run(services: Services, ask: Ask, stream: Stream) -> None:

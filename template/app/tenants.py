@@ -79,6 +79,8 @@ async def revoke_keys(engine: AsyncEngine, tenant: str) -> int:
     """Revoke every key of the tenant; returns how many were live."""
     live = (ApiKey.tenant_id == tenant, ApiKey.revoked_at.is_(None))
     async with AsyncSession(engine) as session, session.begin():
+        if await session.get(Tenant, tenant) is None:
+            raise NotFound(f"no tenant '{tenant}'; see: uv run app tenant list")
         count = await session.scalar(select(func.count()).select_from(ApiKey).where(*live))
         await session.execute(update(ApiKey).where(*live).values(revoked_at=db.now()))
     return count or 0

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app import db, logs, pipeline, problems, reply, services, stream
-from app.errors import AppError, NotFound
+from app.errors import AppError, NotFound, TooLarge
 from app.features import Feature
 from app.limit_body import LimitBody
 from app.services import Plan, Services
@@ -54,6 +54,7 @@ def lifespan(plan: Plan) -> Callable[[FastAPI], AbstractAsyncContextManager[None
         async with services.start(plan) as held:
             app.state.services = held
             yield
+            await stream.finish()
 
     return opened
 
@@ -65,9 +66,7 @@ def add_route(app: FastAPI, feature: Feature) -> None:
         held: Services = request.app.state.services
         asked = pipeline.Ask(feature, given, bearer(request))
         if "text/event-stream" in request.headers.get("accept", ""):
-            events = stream.start(held, asked).follow()
-            headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-            return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+            return await streamed(stream.start(held, asked))
         return JSONResponse(reply.body(await pipeline.answer(held, asked)))
 
     ask.__annotations__["given"] = feature.Input
@@ -80,6 +79,15 @@ def add_route(app: FastAPI, feature: Feature) -> None:
         response_model=answer,
         responses={200: events, **RESPONSES},
     )(ask)
+
+
+async def streamed(running: stream.Stream) -> Response:
+    """Server-sent events; a request that is refused before its first event gets the refusal's status."""
+    first = await running.begun()
+    if first.kind == "error":
+        return problems.respond(first.data)
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(running.follow(), media_type="text/event-stream", headers=headers)
 
 
 def bearer(request: Request) -> str:
@@ -98,7 +106,7 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
     @app.get("/readyz", include_in_schema=False)
     async def readyz(request: Request) -> Response:
         if fault := await db.check(request.app.state.services.engine):
-            return problems.respond(problems.problem(503, "not_ready", fault), 5)
+            return problems.respond(problems.problem(503, "not_ready", fault, retry_after_s=5))
         return JSONResponse({"status": "ready", "features": sorted(plan.features)})
 
     @app.get("/metrics", include_in_schema=False)
@@ -114,10 +122,7 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
 
 async def on_app_error(_: Request, error: Exception) -> Response:
     """An error that says what to do."""
-    retry = error.retry_after_s if isinstance(error, AppError) else None
-    return problems.respond(
-        problems.describe(error) if isinstance(error, AppError) else problems.UNKNOWN, retry
-    )
+    return problems.respond(problems.describe(error) if isinstance(error, AppError) else problems.UNKNOWN)
 
 
 async def on_invalid(_: Request, error: Exception) -> Response:
@@ -132,7 +137,8 @@ async def on_http_error(_: Request, error: Exception) -> Response:
     """The framework's own refusals, in our form."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else ""
-    return problems.respond(problems.problem(status, "http", detail))
+    code = TooLarge.code if status == TooLarge.status else "http"
+    return problems.respond(problems.problem(status, code, detail))
 
 
 async def on_unknown(_: Request, __: Exception) -> Response:

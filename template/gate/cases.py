@@ -62,6 +62,8 @@ def load(feature: Feature, kind: Kind) -> CaseSet:
         found = CaseFile.model_validate(content)
     except ValidationError as error:
         raise BadCases([located(f, lines) for f in files.explain(path, error, CaseFile)]) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+        raise BadCases([not_yaml(path, error)]) from error
     faults = doubles(path, lines) + misfits(path, lines, feature, found)
     if faults:
         raise BadCases(faults)
@@ -74,15 +76,21 @@ def places(path: Path) -> list[tuple[str, int]]:
     try:
         tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else ""
-        raise BadCases([Fault(path, where, f"not YAML: {getattr(error, 'problem', error)}")]) from error
+        raise BadCases([not_yaml(path, error)]) from error
     except UnicodeDecodeError as error:
         raise BadCases([Fault(path, "", f"not UTF-8 at byte {error.start}")]) from error
-    pairs = {key.value: node for key, node in getattr(tree, "value", []) or []}
+    top = tree.value if isinstance(tree, yaml.MappingNode) else []
+    pairs = {str(key.value): node for key, node in top}
     if not isinstance(pairs.get("cases"), yaml.SequenceNode):
         raise BadCases([Fault(path, "", "needs a list under the key 'cases'")])
     return [(name_of(node), node.start_mark.line + 1) for node in pairs["cases"].value]
+
+
+def not_yaml(path: Path, error: Exception) -> Fault:
+    """What the YAML parser did not like, with its line where it says one."""
+    mark = getattr(error, "problem_mark", None)
+    where = f"line {mark.line + 1}" if mark else ""
+    return Fault(path, where, f"not YAML: {getattr(error, 'problem', error)}")
 
 
 def name_of(node: yaml.Node) -> str:

@@ -19,6 +19,7 @@ def interval(
     """The 95 % percentile interval of a statistic; a point where there is one value or no spread."""
     if len(set(values)) <= 1:
         return (statistic(values),) * 2 if values else (0.0, 0.0)
+    values = sorted(values)  # the order of the cases must not move the draw
     chance = random.Random(SEED)  # noqa: S311  # a fixed seed on purpose: the verdict must repeat
     drawn = sorted(statistic(chance.choices(values, k=len(values))) for _ in range(ROUNDS))
     return drawn[int(0.025 * ROUNDS)], drawn[int(0.975 * ROUNDS) - 1]
@@ -28,6 +29,7 @@ def median_ratio(pairs: list[tuple[float, float]]) -> tuple[float, float, float]
     """New median over old, with its 95 % interval; cases are drawn in pairs."""
     if not pairs:
         return 1.0, 1.0, 1.0
+    pairs = sorted(pairs)
     chance = random.Random(SEED)  # noqa: S311
     drawn = sorted(ratio(chance.choices(pairs, k=len(pairs))) for _ in range(ROUNDS))
     return ratio(pairs), drawn[int(0.025 * ROUNDS)], drawn[int(0.975 * ROUNDS) - 1]

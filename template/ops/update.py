@@ -39,7 +39,12 @@ def check_ready() -> None:
 
 def template_version() -> str:
     """The template's version that this project was last rendered from."""
-    answers = yaml.safe_load(ANSWERS.read_text(encoding="utf-8"))
+    try:
+        answers = yaml.safe_load(ANSWERS.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        answers = None
+    if not isinstance(answers, dict):
+        raise NotReady(f"{ANSWERS} is damaged: restore it with: git checkout HEAD~ -- {ANSWERS}")
     return str(answers.get("_commit", "an unknown version"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app import cli, features, retrieve, scaffold
+from app import cli, features, main, retrieve, scaffold
 from app.errors import ConfigError
 from tests import kit
 
@@ -85,6 +85,18 @@ def test_the_installed_command_ends_without_a_traceback(project):
     assert done.returncode == 2
     assert done.stderr.startswith("config/app.toml: not TOML: ")
     assert "Traceback" not in done.stderr
+
+
+def test_serve_without_a_pepper_ends_before_the_server_starts(project, capsys):
+    run("setup")
+    assert kit.command(cli.main, "serve") == 2
+    assert "APP_PEPPER" in capsys.readouterr().err
+
+
+def test_the_server_process_ends_with_every_fault_and_no_traceback(project, capsys):
+    kit.edit("features/note/feature.toml", "max_tokens", "max_token")
+    assert kit.command(main.create) == 2
+    assert "did you mean 'max_tokens'?" in capsys.readouterr().err
 
 
 def test_setup_makes_tables_index_and_tenants_and_repeats(project):

@@ -40,9 +40,10 @@ def test_a_better_score_passes(project):
     assert judge.score(runs.golden([1.0] * 20), accepted(GOOD)).word == "PASS"
 
 
-def test_a_score_under_the_floor_is_blocked_without_a_baseline_too(project):
+def test_a_score_under_the_floor_is_blocked_though_the_baseline_was_no_better(project):
     kit.edit("features/note/feature.toml", "[slo]", "[gate]\nmin_score = 0.9\n\n[slo]")
-    assert judge.score(runs.golden([0.5] * 20), None).word == "BLOCK"
+    verdict = judge.score(runs.golden([0.5] * 20), accepted([0.5] * 20))
+    assert (verdict.word, verdict.said) == ("BLOCK", "0.500 is under the floor of 0.900")
 
 
 def test_without_a_baseline_it_says_so_and_passes(project):

@@ -72,6 +72,7 @@ def test_personal_data_and_secrets_are_found(text, kind):
         "DE88 3704 0044 0532 0130 00",
         "version 1.2.3.4.5",
         "version 10.300.2.1",
+        "listening on 127.0.0.1",
         "order 2024-000-1234567",
         "on 2024-05-17 at 10:30",
         "invoice 100200300400",

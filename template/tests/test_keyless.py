@@ -75,6 +75,11 @@ def test_a_question_that_no_passage_answers_gets_the_refusal_line(question):
     assert write.reply(GROUNDED, asked(question)) == "Nothing is known."
 
 
+def test_one_shared_word_is_not_enough_for_an_answer():
+    said = write.reply(GROUNDED, asked("Which night train goes from Lisbon to Madrid in winter?"))
+    assert said == "Nothing is known."
+
+
 def test_answers_nothing_from_no_passages():
     assert write.reply(GROUNDED, "<question>\nWhen is an invoice due?\n</question>") == "Nothing is known."
 

@@ -19,7 +19,7 @@ from tests import kit
 )
 async def test_a_request_leaves_one_row_with_its_outcome(site, given, outcome):
     await site.post("note", given)
-    await site.stream("note", given)
+    await site.http.post("/v1/note", json=given, headers={"Accept": "text/event-stream"})
     assert [(row.feature, row.outcome) for row in await site.rows()] == [("note", outcome)] * 2
 
 

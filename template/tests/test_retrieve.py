@@ -1,5 +1,6 @@
 """Pages as passages, and the index that finds them."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,15 @@ def test_the_app_does_not_start_on_an_index_of_other_pages(project):
 
 
 def test_the_index_is_opened_for_reading_only(index):
-    with pytest.raises(Exception, match="readonly"):
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
         index.connection.execute("delete from passage")
+
+
+async def test_the_indexes_are_closed_with_the_app(project):
+    async with kit.site() as site:
+        index = site.held.indexes["pages"]
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        index.search("invoice", 1)
 
 
 def test_a_page_becomes_passages_with_title_and_heading(project):

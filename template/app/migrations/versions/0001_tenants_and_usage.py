@@ -38,8 +38,8 @@ def upgrade() -> None:
         sa.Column("input_tokens", sa.Integer(), nullable=False),
         sa.Column("output_tokens", sa.Integer(), nullable=False),
         sa.Column("cost_usd", sa.Numeric(14, 8)),
-        sa.Column("latency_ms", sa.Float(), nullable=False),
-        sa.Column("first_token_ms", sa.Float()),
+        sa.Column("latency_ms", sa.Double(), nullable=False),
+        sa.Column("first_token_ms", sa.Double()),
         sa.Column("flags", sa.JSON(), nullable=False),
     )
 
