@@ -16,6 +16,9 @@ from tools import checkout
 
 ROOT = Path(__file__).resolve().parents[1]
 
+REQUIRED = os.environ.get("SLIPWAY_REQUIRE_ALL") == "1"
+slow = pytest.mark.skipif(not REQUIRED, reason="slow: SLIPWAY_REQUIRE_ALL=1 runs it")
+
 # Git's own settings of the machine must not decide a test; Copier and Cookiecutter inherit this.
 os.environ["GIT_CONFIG_GLOBAL"] = str(ROOT / "tests" / "gitconfig")
 
@@ -40,7 +43,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Mark a skipped report as failed when every test is required."""
-    if os.environ.get("SLIPWAY_REQUIRE_ALL") == "1":
+    if REQUIRED:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"SLIPWAY_REQUIRE_ALL=1 forbids this skip: {reason}"

@@ -1,13 +1,11 @@
 """make demo, word for word: from a clone to three answers."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests import frontends
+from tests.conftest import slow
 
 
 @pytest.mark.skipif(

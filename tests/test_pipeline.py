@@ -1,12 +1,14 @@
 """A rendered project passes its own gate, as it is and with an own feature; what breaks it turns it red."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import frontends
+from tests.conftest import slow
 from tests.rendered import Project
 from tools import git
 
@@ -133,13 +135,21 @@ def test_a_broken_project_refuses_to_start_and_names_every_fault(project: Callab
     assert "Traceback" not in done.stdout
 
 
+def interpreter(version: str) -> str:
+    """Return a Python of this version, on PATH or among pyenv's; skip without one."""
+    pyenv = sorted((Path.home() / ".pyenv/versions").glob(f"{version}.*/bin/python"))
+    for found in [shutil.which(f"python{version}"), *map(str, pyenv)]:
+        if found and not subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
+            return found
+    pytest.skip(f"Python {version} is not on this machine")
+
+
+@slow
 @pytest.mark.parametrize("version", ["3.12", "3.13"])
 def test_tests_and_scores_are_the_same_on_every_python(
     project: Callable[..., Project], tmp_path: Path, version: str
 ) -> None:
-    if not shutil.which(f"python{version}"):
-        pytest.skip(f"python{version} is not on this machine")
-    made = Project(project().root, tmp_path)
-    made.check("--python", version, "pytest")
-    said = made.check("--python", version, "gate", "evals")
+    made, python = Project(project().root, tmp_path), ("--python", interpreter(version))
+    made.check(*python, "pytest")
+    said = made.check(*python, "gate", "evals")
     assert said.count("+0.000 [+0.000, +0.000]") == 2
