@@ -8,9 +8,7 @@ from tests import frontends
 from tests.conftest import slow
 
 
-@pytest.mark.skipif(
-    os.environ.get("SLIPWAY_REQUIRE_ALL") != "1", reason="slow: SLIPWAY_REQUIRE_ALL=1 runs it"
-)
+@slow
 def test_the_demo_renders_gates_and_answers(template: Path, tmp_path: Path) -> None:
     shutil.copytree(template, tmp_path / "slipway")
     done = subprocess.run(
