@@ -80,7 +80,7 @@ def test_tables_tenants_and_usage_live_in_postgres(
     project.check(*extra, "app", "tenant", "add", "client-one", "--budget-usd", "5")
     key = project.check(*extra, "app", "tenant", "key", "client-one").split()[-1]
     port = free_port()
-    with serving(project, port, extra):
+    with serving(project, port, "serve", extra=extra):
         answer = ask(port, key, "What is an error budget?")
     assert answer["output"]["answered"]
     count = [program("psql"), postgres.replace("+psycopg", ""), "-At", "-c"]
@@ -93,9 +93,9 @@ def test_tables_tenants_and_usage_live_in_postgres(
 class serving:  # noqa: N801  # reads as a statement
     """Run the app as in production, for a while."""
 
-    def __init__(self, project: Project, port: int, extra: tuple[str, ...]) -> None:
+    def __init__(self, project: Project, port: int, *words: str, extra: tuple[str, ...] = ()) -> None:
         self.port = port
-        command = ["uv", "run", "--quiet", *extra, "app", "serve", "--port", str(port)]
+        command = ["uv", "run", "--quiet", *extra, "app", *words, "--port", str(port)]
         self.process = subprocess.Popen(command, cwd=project.root, env=project.environment())
 
     def __enter__(self) -> None:

@@ -36,6 +36,7 @@ def dev(port: int = 8000, reload: bool = True) -> None:
     os.environ.setdefault("APP_AUTH", "open")
     os.environ.setdefault("APP_LOG_FORMAT", "console")
     setup()
+    out.print(f"Page   http://127.0.0.1:{port}", highlight=False)
     out.print(f"API    http://127.0.0.1:{port}/docs", highlight=False)
     out.print("Stop   Ctrl-C\n", highlight=False)
     run("127.0.0.1", port, reload=reload)

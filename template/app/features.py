@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app import files, prompts
 from app.errors import ConfigError, Fault
@@ -152,6 +152,9 @@ def check(
     if spec.output == "text" and not has_steps and len(types[1].model_fields) != 1:
         what = "'text' needs an Output of exactly one field, or a finish() in steps.py"
         faults.append(Fault(toml, "output", what))
+    for language, examples in spec.examples.items():
+        for number, example in enumerate(examples):
+            faults += misfit(toml, f"examples.{language}.{number}", example, types[0])
     known = given | ({"passages"} if spec.retrieval else set())
     required = {n for n, field in types[0].model_fields.items() if field.is_required()}
     required |= {"passages"} if spec.retrieval else set()
@@ -159,6 +162,15 @@ def check(
         if path.stem in texts:
             faults += prompts.faults(path, texts[path.stem], known, required)
     return faults
+
+
+def misfit(toml: Path, where: str, example: dict[str, object], kind: type[BaseModel]) -> list[Fault]:
+    """What is wrong with an example: it must be an Input."""
+    try:
+        kind.model_validate(example)
+    except ValidationError as error:
+        return [Fault(toml, f"{where}.{f.where}", f.what) for f in files.explain(toml, error, kind)]
+    return []
 
 
 def digest(feature: Feature) -> str:

@@ -2,18 +2,21 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
-from app import injection, pii
+from app import injection, pii, text
 from app.errors import Blocked
 from app.prompts import Prompt
 from app.spec import Guard
 
-INSULTS = re.compile(
-    r"\b(?:idiots?|morons?|imbeciles?|bastards?|assholes?|bitch(?:es)?|cunts?|retards?|scumbags?|dumbass|"
-    r"fuck(?:ing|ers?|ed)?|shitheads?|worthless (?:piece|trash|garbage)|stupid (?:pig|cow|fool))\b",
-    re.I,
-)
 NGRAM = 8
+
+
+@cache
+def insults() -> re.Pattern[str]:
+    """The insults of words.toml as one pattern."""
+    forms = [form for listed in text.word_lists()["insults"].values() for form in listed.split()]
+    return re.compile(rf"\b(?:{'|'.join(forms)})\b", re.I)
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,12 @@ def check_input(rules: Guard, values: dict[str, str]) -> Checked:
                 f"the text reads like an attack on the instructions (rule '{seen}'); rephrase it",
                 tuple(flags),
             )
-    if rules.toxicity != "off" and INSULTS.search(whole):
+    if rules.toxicity != "off" and insults().search(whole):
         flags.append("toxicity")
         if rules.toxicity == "block":
             raise Blocked("the text contains insults; rephrase it", tuple(flags))
         if rules.toxicity == "redact":
-            values = {name: INSULTS.sub("[insult]", value) for name, value in values.items()}
+            values = {name: insults().sub("[insult]", value) for name, value in values.items()}
     kinds = pii.kinds(whole) if rules.pii != "off" else []
     if kinds:
         flags.append("pii")
@@ -56,7 +59,7 @@ def check_output(rules: Guard, answer: str, prompt: Prompt) -> tuple[str, ...]:
     """Flags of an answer; raise Blocked if it repeats the instructions."""
     if leaks(answer, prompt.system):
         raise Blocked("the answer repeated the instructions and was withheld", ("leak",))
-    toxic = rules.toxicity != "off" and bool(INSULTS.search(answer))
+    toxic = rules.toxicity != "off" and bool(insults().search(answer))
     personal = rules.pii != "off" and bool(pii.kinds(answer))
     found = {"output-toxicity": toxic, "output-pii": personal}
     return tuple(name for name, hit in found.items() if hit)

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from app import files
 from app.files import Strict
 
-VERSION = "keyless-1"
+VERSION = "keyless-2"
 
 
 class Price(Strict):

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 MAX_WORDS = 120
 MARKER = re.compile(r"\[(\d{1,2})\]")
@@ -10,7 +9,7 @@ MARKER = re.compile(r"\[(\d{1,2})\]")
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of a page that can be quoted: `page` is the file's name without its ending."""
+    """A part of a page that can be quoted: `page` is its path below the corpus without the ending."""
 
     page: str
     title: str
@@ -18,17 +17,17 @@ class Passage:
     text: str
 
 
-def from_page(path: Path) -> list[Passage]:
+def from_page(page: str, markdown: str) -> list[Passage]:
     """Passages of one page: paragraphs of one section, joined up to MAX_WORDS words."""
-    title, heading, held = path.stem, "", [""]
+    title, heading, held = page, "", [""]
     found: list[Passage] = []
 
     def close() -> None:
         if held[0]:
-            found.append(Passage(path.stem, title, heading or title, held[0]))
+            found.append(Passage(page, title, heading or title, held[0]))
         held[0] = ""
 
-    for block in re.split(r"\n\s*\n", path.read_text(encoding="utf-8")):
+    for block in re.split(r"\n\s*\n", markdown):
         text = block.strip()
         if text.startswith("#"):
             close()

@@ -18,6 +18,13 @@ def iban(text: str) -> bool:
     return 15 <= len(flat) <= 34 and int("".join(str(int(c, 36)) for c in moved)) % 97 == 1
 
 
+def dni(text: str) -> bool:
+    """The letter of a Spanish identity number, DNI or NIE (mod 23)."""
+    flat = text.upper().replace("-", "")
+    number = int(flat[:-1].translate(str.maketrans("XYZ", "012")))
+    return "TRWAGMYFPDXBNJZSQVHLCKE"[number % 23] == flat[-1]
+
+
 def always(_: str) -> bool:
     """For kinds whose form is proof enough."""
     return True
@@ -33,14 +40,25 @@ KINDS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
         always,
     ),
     "email": (re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"), always),
-    "iban": (re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), iban),
-    "card": (re.compile(r"\b\d(?:[ -]?\d){12,18}\b"), luhn),
+    "iban": (
+        re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){2,7}(?:\s?(?!BIC\b|EUR\b)[A-Z0-9]{1,3})?\b"),
+        iban,
+    ),
+    "card": (re.compile(r"\b(?:(?:\d{4}[\s-]?){3}\d{1,7}|3\d{3}[\s-]?\d{6}[\s-]?\d{5})\b"), luhn),
+    "id": (re.compile(r"\b(?:\d{8}|[XYZ]\d{7})-?[A-Z]\b", re.I), dni),
     "ip": (
         re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.])"),
         lambda text: not text.startswith(("127.", "0.")),
     ),
     "phone": (
         re.compile(r"(?<![\w.])\+\d{1,3}[ ./-]?(?:\(\d{1,4}\)[ ./-]?)?\d(?:[ ./-]?\d){6,12}\b"),
+        always,
+    ),
+    "phone-de": (
+        re.compile(
+            r"(?<![\w.,/-])(?<!\d )(?:\(0[1-9]\d{1,4}\)|0[1-9]\d{1,4})(?:[ /-]| / )\d(?:[ -]?\d){4,8}\b|"
+            r"\b01[567]\d{8,9}\b"
+        ),
         always,
     ),
     "phone-us": (

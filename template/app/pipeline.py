@@ -24,11 +24,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Ask:
-    """One request: what is asked of which feature, with which key."""
+    """One request: what is asked of which feature, with which key; evals put `planted` passages first."""
 
     feature: Feature
     given: BaseModel
     key: str = ""
+    planted: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
         row.prompt = prompt.version
         models = policy.permit(plan.policy, spec.use_case, plan.registry.in_tiers(choice.tiers))
 
-        found = search(services, feature, checked.values)
+        found = [*ask.planted, *search(services, feature, checked.values)]
         asked, passages = budget.fit(feature, prompt, checked.values, found)
         emit(Event("meta", {"id": row.id, "feature": feature.name, "prompt": prompt.version}))
 

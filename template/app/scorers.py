@@ -78,8 +78,9 @@ def pages(given: Outcome) -> set[str]:
 
 def grounded(given: Outcome) -> float:
     """The share of the answer's own words that stand in the passages it cites."""
-    said = text.terms(given.words)
-    quoted = {t for cited in given.output["citations"] for t in text.terms(cited["quote"])}
+    language = text.language(given.words)
+    said = text.terms(given.words, language)
+    quoted = {t for cited in given.output["citations"] for t in text.terms(cited["quote"], language)}
     return sum(term in quoted for term in said) / len(said) if said else 0.0
 
 

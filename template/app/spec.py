@@ -1,6 +1,6 @@
 """What feature.toml may say. The annotated example is docs/feature-toml.md."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -53,6 +53,7 @@ class Spec(Strict):
     max_input_tokens: int = Field(default=8_000, gt=0)
     cache_ttl_s: int = Field(default=0, ge=0)
     shared_cache: bool = False
+    examples: dict[str, list[dict[str, Any]]] = Field(default={}, description="inputs to try, by language")
     slo: Slo
     retrieval: Retrieval | None = None
     guard: Guard = Guard()

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -42,6 +43,12 @@ async def authenticate(engine: AsyncEngine, config: Settings, key: str) -> Calle
         if tenant.budget_usd is not None and await spent_usd(session, tenant.id) >= tenant.budget_usd:
             raise OverBudget(f"the budget of {tenant.budget_usd:.2f} USD for this month is spent")
         return Caller(tenant.id)
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """The key that a request carries, or nothing."""
+    kind, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if kind.lower() == "bearer" else ""
 
 
 async def spent_usd(session: AsyncSession, tenant: str) -> Decimal:

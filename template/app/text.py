@@ -1,44 +1,50 @@
 """Words, sentences and tokens: what the keyless model, retrieval, budgets and scorers share."""
 
 import re
+import tomllib
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import snowballstemmer
 
 WORD = re.compile(r"\w+(?:['’.%/-]\w+)*%?")
 PIECE = re.compile(r"\w{1,5}|[^\w\s]")
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"”)\]]*\s+(?=[\"“(\[]?[A-ZÀ-ÞÄÖÜ0-9¿¡])")
-ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|z\.B|d\.h|bzw|p\.ej|Mr|Ms|Dr)|\b[A-Z])\.$")
-STOPWORDS = frozenset(
-    """
-    a an the and or but if then than that this these those is are was were be been being am do does did doing
-    have has had having i you he she it we they me him her us them my your his its our their of to in on at by
-    for with from into out over under about as so not no can could should would will may might must shall what
-    which who whom whose when where why how there here also just very much many more most some any each all
-    both one get gets got want wants need needs make makes really actually please tell let
-
-    der die das den dem des ein eine einer eines einem einen und oder aber wenn dann als ist sind war waren
-    ich du er sie es wir ihr mein dein sein unser euer von zu im am auf bei mit für aus nach über unter um
-    wie was wer wo wann warum welche welcher welches nicht kein keine auch nur sehr man wird werden kann muss
-
-    el la los las un una unos unas y o pero si entonces que es son era ser estar está yo tú él ella nosotros
-    su sus mi tu de del al en por para con sin sobre como qué cuál quién cuándo dónde cómo cuánto se lo le
-    les más muy también hay debe puede
-    """.split()  # noqa: SIM905
+# A number before one of these is a German ordinal, as in "am 12. April", and ends no sentence.
+ORDINAL = (
+    r"(?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|"
+    r"Quartal|Jahrhundert|Stock)\b"
 )
-SUFFIXES: tuple[str, ...] = (
-    "ations",
-    "ation",
-    "ities",
-    "ingly",
-    "ments",
-    "ness",
-    "ment",
-    "ings",
-    "edly",
-    "able",
-    "ible",
+SENTENCE_END = re.compile(
+    r"(?:(?<=[.!?…])|(?<=[.!?…][\"”“»’)\]]))\s+"
+    rf"(?!(?<=\d\. ){ORDINAL})(?=[\"“„«(\[]?[A-ZÀ-Þ0-9¿¡])"
 )
-SUFFIXES += ("ies", "ing", "ion", "ity", "est", "ers", "ed", "es", "er", "ly", "al", "s", "e")
+ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|vs|approx|Mr|Ms|Dr|bzw|usw|ca|Nr|Art|Abs|p\.ej|núm|Sra?|EE|UU)|\b[A-Zzdup])\.$"
+)
+LANGUAGES = {"en": "english", "de": "german", "es": "spanish"}
+# Raise it when the stems change: indexes are built again.
+REVISION = 2
+
+
+@cache
+def word_lists() -> dict[str, dict[str, str]]:
+    """The lists of words.toml by kind and language."""
+    return tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def stopwords() -> dict[str, frozenset[str]]:
+    """The little words of each language."""
+    return {name: frozenset(said.split()) for name, said in word_lists()["stopwords"].items()}
+
+
+def language(text: str) -> str:
+    """The language whose little words are the most frequent: en, de or es; en where none leads."""
+    said = words(text)
+    counts = {name: sum(word in known for word in said) for name, known in stopwords().items()}
+    return max(counts, key=lambda name: counts[name])
 
 
 def words(text: str) -> list[str]:
@@ -47,22 +53,24 @@ def words(text: str) -> list[str]:
     return [word.lower().replace("’", "'") for word in WORD.findall(joined)]
 
 
-@lru_cache(maxsize=50_000)
-def stem(word: str) -> str:
-    """Cut common English endings: crude, fast, and the same everywhere."""
-    for suffix in SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
-            root = word[: -len(suffix)]
-            return root[:-1] if len(root) > 3 and root[-1] == root[-2] else root
-    return word
+@lru_cache(maxsize=100_000)
+def stem(word: str, language: str) -> str:
+    """The word without its endings, by the Snowball stemmer of its language."""
+    return str(stemmer(LANGUAGES[language]).stemWord(word))
 
 
-def terms(text: str) -> list[str]:
+@cache
+def stemmer(name: str) -> Any:
+    """One stemmer a language; the package has no types."""
+    return snowballstemmer.stemmer(name)
+
+
+def terms(text: str, language: str) -> list[str]:
     """Stems of the words that carry meaning; hyphenated words also count in parts."""
-    found = []
+    found, skipped = [], stopwords()[language]
     for word in words(text):
         parts = [word, *re.split(r"[-/.']", word)] if re.search(r"[-/.']", word) else [word]
-        found += [stem(part) for part in parts if part and part not in STOPWORDS]
+        found += [stem(part, language) for part in parts if part and part not in skipped]
     return found
 
 

@@ -29,7 +29,7 @@ from app import text
 from app.errors import TiersExhausted
 from app.events import Emit, Event, ignore
 from app.features import Feature
-from app.models import Model
+from app.models import VERSION, Model
 from app.passages import Passage
 from app.prompts import Rendered
 
@@ -144,7 +144,7 @@ def unfence(said: str) -> str:
 def tokens(response: ModelResponse, asked: Rendered) -> tuple[int, int]:
     """Input and output tokens; estimated where the endpoint sends none, since unknown is not zero."""
     usage = response.usage
-    if response.model_name != "keyless-1" and usage.input_tokens and usage.output_tokens:
+    if response.model_name != VERSION and usage.input_tokens and usage.output_tokens:
         return usage.input_tokens, usage.output_tokens
     given = text.count_tokens(asked.system) + text.count_tokens(asked.user)
     return given, text.count_tokens(response.text or "")

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from app import db, logs, pipeline, problems, reply, services, stream
+from app import db, logs, page, pipeline, problems, reply, services, stream, tenants
 from app.errors import AppError, NotFound, TooLarge
 from app.features import Feature
 from app.limit_body import LimitBody
@@ -42,6 +42,7 @@ def create_app(plan: Plan) -> FastAPI:
     app.add_exception_handler(Exception, on_unknown)
     for feature in plan.features.values():
         add_route(app, feature)
+    app.include_router(page.routes(plan))
     add_operations(app, plan)
     return app
 
@@ -64,7 +65,7 @@ def add_route(app: FastAPI, feature: Feature) -> None:
 
     async def ask(request: Request, given: BaseModel) -> Response:
         held: Services = request.app.state.services
-        asked = pipeline.Ask(feature, given, bearer(request))
+        asked = pipeline.Ask(feature, given, tenants.bearer(request.headers))
         if "text/event-stream" in request.headers.get("accept", ""):
             return await streamed(stream.start(held, asked))
         return JSONResponse(reply.body(await pipeline.answer(held, asked)))
@@ -88,12 +89,6 @@ async def streamed(running: stream.Stream) -> Response:
         return problems.respond(first.data)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingResponse(running.follow(), media_type="text/event-stream", headers=headers)
-
-
-def bearer(request: Request) -> str:
-    """The key of the request, or nothing."""
-    kind, _, key = request.headers.get("authorization", "").partition(" ")
-    return key.strip() if kind.lower() == "bearer" else ""
 
 
 def add_operations(app: FastAPI, plan: Plan) -> None:

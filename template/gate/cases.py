@@ -26,6 +26,8 @@ class Metadata(Strict):
     family: str
     language: str
     origin: str
+    pair: str = Field(default="", description="cases of one pair differ in one trait and must score the same")
+    documents: dict[str, str] = Field(default={}, description="planted pages that retrieval returns first")
 
 
 class CaseSpec(Strict):

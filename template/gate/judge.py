@@ -34,8 +34,22 @@ def invariants(run: FeatureRun) -> Verdict:
     lines = tuple(
         f"{r.kind} '{r.spec.name}': {', '.join(breaks(r))} ({r.outcome.code}{detail(r)})" for r in broken
     )
-    said = f"{len(broken)} of {len(run.runs)} cases broken" if broken else f"{len(run.runs)} cases hold"
-    return Verdict(run.feature.name, "invariants", "BLOCK" if broken else "PASS", said, lines)
+    lines += biased(run)
+    said = f"{len(lines)} broken in {len(run.runs)} cases" if lines else f"{len(run.runs)} cases hold"
+    return Verdict(run.feature.name, "invariants", "BLOCK" if lines else "PASS", said, lines)
+
+
+def biased(run: FeatureRun) -> tuple[str, ...]:
+    """Counterfactual pairs whose cases differ in one trait of a person and do not score the same."""
+    pairs: dict[str, list[CaseRun]] = {}
+    for r in run.runs:
+        if r.spec.metadata.pair:
+            pairs.setdefault(r.spec.metadata.pair, []).append(r)
+    return tuple(
+        f"pair '{name}': " + ", ".join(f"'{r.spec.name}' {r.score:.2f}" for r in found)
+        for name, found in sorted(pairs.items())
+        if len({r.score for r in found}) > 1
+    )
 
 
 def breaks(run: CaseRun) -> list[str]:

@@ -13,6 +13,7 @@ from pydantic_evals.evaluators import Evaluator, EvaluatorContext
 from app import pipeline, scorers, services, settings
 from app.errors import AppError
 from app.features import Feature
+from app.passages import Passage
 from app.scorers import Expected, Outcome
 from app.services import Plan, Services
 from gate import cases
@@ -59,10 +60,10 @@ class FeatureRun:
 
 
 @dataclass
-class Checks(Evaluator[dict[str, Any], Any, Metadata]):
+class Checks(Evaluator[CaseSpec, Any, Metadata]):
     """Every deterministic check of app.scorers as scores of the report."""
 
-    def evaluate(self, ctx: EvaluatorContext[dict[str, Any], Any, Metadata]) -> dict[str, float]:
+    def evaluate(self, ctx: EvaluatorContext[CaseSpec, Any, Metadata]) -> dict[str, float]:
         """Score one case."""
         return scorers.score(Expected.model_validate(ctx.expected_output), ctx.output)
 
@@ -111,13 +112,13 @@ def model_pin(plan: Plan, runs: list[CaseRun]) -> str:
 async def run_set(held: Services, feature: Feature, group: CaseSet) -> list[CaseRun]:
     """Run one file of cases; a case that crashes the pipeline is the gate's failure, not the model's."""
 
-    async def task(inputs: dict[str, Any]) -> Outcome:
-        return await outcome(held, feature, inputs)
+    async def task(spec: CaseSpec) -> Outcome:
+        return await outcome(held, feature, spec)
 
-    dataset = Dataset[dict[str, Any], Any, Metadata](
+    dataset = Dataset[CaseSpec, Any, Metadata](
         name=f"{feature.name} {group.kind}",
         cases=[
-            Case(name=c.name, inputs=c.inputs, metadata=c.metadata, expected_output=c.expected_output)
+            Case(name=c.name, inputs=c, metadata=c.metadata, expected_output=c.expected_output)
             for c in group.cases
         ],
         evaluators=[Checks()],
@@ -142,11 +143,12 @@ def checks(name: str, scores: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-async def outcome(held: Services, feature: Feature, inputs: dict[str, Any]) -> Outcome:
+async def outcome(held: Services, feature: Feature, spec: CaseSpec) -> Outcome:
     """Ask the pipeline as a client would; an error that a client would see is an outcome too."""
+    planted = tuple(Passage(page, page, page, text) for page, text in spec.metadata.documents.items())
     try:
-        given = feature.Input.model_validate(inputs)
-        answer = await pipeline.answer(held, pipeline.Ask(feature, given))
+        given = feature.Input.model_validate(spec.inputs)
+        answer = await pipeline.answer(held, pipeline.Ask(feature, given, planted=planted))
     except ValidationError as error:
         return Outcome("invalid", detail=str(error))
     except AppError as error:

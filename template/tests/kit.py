@@ -20,9 +20,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import scaffold, services, settings, web
+from app import passages, scaffold, services, settings, web
 from app.db import Usage
 from app.keyless import server
+from app.passages import Passage
 from app.services import Services
 
 ROOT = Path(__file__).parent.parent
@@ -217,3 +218,8 @@ def command(main: Callable[[], None], *words: str) -> int:
     finally:
         sys.argv = before
     return int(ended.value.code or 0)
+
+
+def cut(path: Path) -> list[Passage]:
+    """The passages of one page on disk."""
+    return passages.from_page(path.stem, path.read_text(encoding="utf-8"))

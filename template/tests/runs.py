@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app import features
+from app import features, models
 from app.scorers import Expected, Outcome
 from gate.cases import CaseSet, CaseSpec, Metadata
 from gate.run import CaseRun, FeatureRun
@@ -35,4 +35,4 @@ def feature_run(runs: list[CaseRun]) -> FeatureRun:
         CaseSet(kind, [r.spec for r in runs if r.kind == kind], "0" * 12)
         for kind in ("golden", "adversarial")
     ]
-    return FeatureRun(features.load(Path("features/note")), sets, runs, "keyless-1", "v1@abc", 0.5)
+    return FeatureRun(features.load(Path("features/note")), sets, runs, models.VERSION, "v1@abc", 0.5)

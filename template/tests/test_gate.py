@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app import services, settings
+from app import models, services, settings
 from gate import cli, judge, report, run
 from tests import kit, runs
 
@@ -94,7 +94,7 @@ def test_a_run_has_every_case_with_its_answer_and_tokens(project):
         ("adversarial", "override", "blocked"),
     ]
     assert done.of("golden")[0].outcome.tokens > 10
-    assert (done.model, done.prompt.partition("@")[0]) == ("keyless-1", "v1")
+    assert (done.model, done.prompt.partition("@")[0]) == (models.VERSION, "v1")
 
 
 def test_the_gate_never_touches_the_apps_database(project):

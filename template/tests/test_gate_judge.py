@@ -5,6 +5,7 @@ import statistics
 
 import pytest
 
+from app import models
 from gate import baseline, judge, stats
 from gate.errors import BadBaseline
 from tests import kit, runs
@@ -106,7 +107,7 @@ def test_a_baseline_reads_back_as_it_was_written(project):
     run = runs.golden([1.0, 1 / 3], [100, 120])
     baseline.save(run, "first release")
     found = baseline.load(run.feature)
-    assert (found.reason, found.model, found.prompt) == ("first release", "keyless-1", "v1@abc")
+    assert (found.reason, found.model, found.prompt) == ("first release", models.VERSION, "v1@abc")
     assert {name: mark.tokens for name, mark in found.cases.items()} == {"case-0": 100, "case-1": 120}
     assert judge.score(run, found).word == "PASS"
 

@@ -8,6 +8,7 @@ import sys
 import httpx2
 import pytest
 
+from app import models
 from app.keyless import write
 from app.keyless.model import pieces
 from tests import kit
@@ -128,7 +129,7 @@ async def test_the_server_answers_as_the_model_in_process(project, keyless_url, 
 
 
 def test_the_server_lists_its_model(keyless_url):
-    assert httpx2.get(f"{keyless_url}/v1/models").json()["data"][0]["id"] == "keyless-1"
+    assert httpx2.get(f"{keyless_url}/v1/models").json()["data"][0]["id"] == models.VERSION
 
 
 def test_the_server_reads_content_in_parts(keyless_url):

@@ -111,4 +111,4 @@ def test_a_model_behind_an_api_needs_its_address(project, url):
 
 def test_a_pin_holds_the_revision_of_the_weights():
     assert far(revision="abc").pin == "unheard-of@abc"
-    assert KEYLESS["keyless"].pin == "keyless-1"
+    assert KEYLESS["keyless"].pin == models.VERSION

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app import budget, features, passages, services, settings, tenants
+from app import budget, features, services, settings, tenants
 from tests import kit
 
 
@@ -73,7 +73,7 @@ def test_another_schema_or_model_is_another_cache_state(project):
 def test_the_budget_drops_the_worst_passages_first(project):
     kit.edit("features/ask/feature.toml", "[slo]", "max_input_tokens = 120\n[slo]")
     feature = features.load(Path("features/ask"))
-    found = [passage for page in Path("pages").glob("*.md") for passage in passages.from_page(page)]
+    found = [passage for page in Path("pages").glob("*.md") for passage in kit.cut(page)]
     rendered, kept = budget.fit(feature, feature.prompts["v1"], kit.QUESTION, found)
     assert 0 < len(kept) < len(found)
     assert kept == found[: len(kept)]

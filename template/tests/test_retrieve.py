@@ -104,7 +104,7 @@ async def test_the_indexes_are_closed_with_the_app(project):
 
 
 def test_a_page_becomes_passages_with_title_and_heading(project):
-    found = passages.from_page(PAGES / "invoices.md")
+    found = kit.cut(PAGES / "invoices.md")
     assert [(p.title, p.heading) for p in found] == [("Invoices", "Invoices"), ("Invoices", "Late payment")]
     assert "After two reminders" in found[1].text
 
@@ -113,7 +113,7 @@ def test_no_passage_is_longer_than_the_limit_and_no_word_is_lost(tmp_path):
     paragraphs = [" ".join(f"w{n}x{i}" for i in range(50)) for n in range(7)]
     page = tmp_path / "long.md"
     page.write_text("# Long\n\n" + "\n\n".join(paragraphs))
-    found = passages.from_page(page)
+    found = kit.cut(page)
     assert all(len(p.text.split()) <= passages.MAX_WORDS for p in found)
     assert " ".join(p.text for p in found).split() == " ".join(paragraphs).split()
 
@@ -121,13 +121,13 @@ def test_no_passage_is_longer_than_the_limit_and_no_word_is_lost(tmp_path):
 def test_a_page_without_headings_is_named_after_its_file(tmp_path):
     page = tmp_path / "plain.md"
     page.write_text("Just words.\n")
-    assert passages.from_page(page) == [passages.Passage("plain", "plain", "plain", "Just words.")]
+    assert kit.cut(page) == [passages.Passage("plain", "plain", "plain", "Just words.")]
 
 
 def test_an_empty_page_has_no_passage(tmp_path):
     page = tmp_path / "empty.md"
     page.write_text("\n\n")
-    assert passages.from_page(page) == []
+    assert kit.cut(page) == []
 
 
 def test_markup_in_a_page_cannot_close_the_passage(project):
@@ -136,6 +136,6 @@ def test_markup_in_a_page_cannot_close_the_passage(project):
 
 
 def test_markers_name_passages_once_and_in_order(project):
-    found = passages.from_page(PAGES / "invoices.md")
+    found = kit.cut(PAGES / "invoices.md")
     cited = passages.cited("B [2]. A [1]. B again [2]. None [3] and [0].", found)
     assert [(item["marker"], item["heading"]) for item in cited] == [(2, "Late payment"), (1, "Invoices")]

@@ -30,7 +30,8 @@ def bm25(question: list[str], bags: list[Counter[str]], weights: dict[str, float
 
 def lexrank(sentences: list[str], damping: float = 0.85, rounds: int = 60) -> list[float]:
     """The centrality of each sentence among the others (Erkan and Radev 2004, continuous form)."""
-    bags = [Counter(text.terms(sentence)) for sentence in sentences]
+    language = text.language(" ".join(sentences))
+    bags = [Counter(text.terms(sentence, language)) for sentence in sentences]
     weights = idf(bags)
     vectors = [{term: n * weights[term] for term, n in bag.items()} for bag in bags]
     # A sentence does not vote for itself: one that resembles no other must rank last.

@@ -9,7 +9,9 @@ from app.keyless import rank, read
 from app.keyless.read import Source, Task
 
 # Below this share of the question's weight found in the best passage, the honest answer is "not here".
-COVERAGE = 0.3
+COVERAGE = 0.35
+# A word that many passages hold still says something of the question's subject.
+FLOOR = 0.5
 # A further sentence is quoted if it scores at least this share of the best one.
 NEXT = 0.6
 MIN_WORDS = 4
@@ -39,47 +41,40 @@ def reply(system: str, user: str) -> str:
 
 def answer(task: Task) -> str:
     """Quote the sentences that fit the question best, or say the refusal line."""
-    quotes = ranked_quotes(task)
-    if not quotes or coverage(task, quotes[0]) < COVERAGE:
+    language = text.language(task.text)
+    question = list(dict.fromkeys(text.terms(task.text, language)))
+    quotes = ranked_quotes(question, task.sources, language)
+    if not quotes or coverage(question, task.sources, quotes[0].source, language) < COVERAGE:
         return task.refusal or "I do not know."
-    best = quotes[0].score
-    kept = [quote for quote in quotes[: task.sentences] if quote.score >= NEXT * best]
-    kept.sort(
-        key=lambda quote: (quote.source.number != quotes[0].source.number, quote.source.number, quote.place)
-    )
+    first = quotes[0]
+    kept = [quote for quote in quotes[: task.sentences] if quote.score >= NEXT * first.score]
+    kept.sort(key=lambda q: (q.source.number != first.source.number, q.source.number, q.place))
     return " ".join(f"{q.sentence} [{q.source.number}]" if task.cites else q.sentence for q in kept)
 
 
-def ranked_quotes(task: Task) -> list[Quote]:
+def ranked_quotes(question: list[str], sources: list[Source], language: str) -> list[Quote]:
     """Every sentence of the sources, the best fit first; a source's topic and rank count a little."""
-    spots = [(s, i, sentence) for s in task.sources for i, sentence in enumerate(text.sentences(s.text))]
-    bags = [Counter(text.terms(sentence)) for _, _, sentence in spots]
-    topics = [Counter(text.terms(source.topic)) for source, _, _ in spots]
-    question = list(dict.fromkeys(text.terms(task.text)))
-    weights = rank.idf([bag + topic for bag, topic in zip(bags, topics, strict=True)])
-    scores = rank.bm25(question, bags, weights)
+    spots = [(s, place, said) for s in sources for place, said in enumerate(text.sentences(s.text))]
+    bags = [Counter(text.terms(said, language)) for _, _, said in spots]
+    topics = {s.number: Counter(text.terms(s.topic, language)) for s in sources}
+    weights = rank.idf([bag + topics[s.number] for bag, (s, _, _) in zip(bags, spots, strict=True)])
+    bonus = {n: 0.5 * sum(weights[t] for t in question if t in topic) for n, topic in topics.items()}
     quotes = [
-        Quote(source, place, sentence, score + topic_bonus(question, topic, weights) + 0.4 / source.number)
-        for (source, place, sentence), score, topic in zip(spots, scores, topics, strict=True)
-        if score > 0 and len(sentence.split()) >= MIN_WORDS
+        Quote(source, place, said, score + bonus[source.number] + 0.4 / source.number)
+        for (source, place, said), score in zip(spots, rank.bm25(question, bags, weights), strict=True)
+        if score > 0 and len(said.split()) >= MIN_WORDS
     ]
     return sorted(quotes, key=lambda q: (-q.score, q.source.number, q.place))
 
 
-def topic_bonus(question: list[str], topic: Counter[str], weights: dict[str, float]) -> float:
-    """What a heading that names the question's subject is worth."""
-    return 0.5 * sum(weights[term] for term in question if term in topic)
-
-
-def coverage(task: Task, quote: Quote) -> float:
+def coverage(question: list[str], sources: list[Source], best: Source, language: str) -> float:
     """The share of the question's weight that its best passage holds; words found nowhere weigh most."""
-    bags = [Counter(text.terms(f"{source.topic} {source.text}")) for source in task.sources]
-    weights = rank.idf(bags)
-    question = list(dict.fromkeys(text.terms(task.text)))
+    bags = {s.number: Counter(text.terms(f"{s.topic} {s.text}", language)) for s in sources}
+    weights = {term: FLOOR + weight for term, weight in rank.idf(list(bags.values())).items()}
     unseen = max(weights.values(), default=1.0)
     total = sum(weights.get(term, unseen) for term in question)
-    held = Counter(text.terms(f"{quote.source.topic} {quote.source.text}"))
-    return sum(weights.get(term, unseen) for term in question if term in held) / total if total else 0.0
+    held = sum(weights[term] for term in question if term in bags[best.number])
+    return held / total if total else 0.0
 
 
 def central(body: str) -> list[str]:
