@@ -49,8 +49,9 @@ def bake(template: str | Path, folder: Path, ref: str | None = None, **answers: 
 
 
 def environment() -> dict[str, str]:
-    """Return the environment without the virtual environment of this test run."""
-    return {name: text for name, text in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    """Return the environment without this test run's own; compiled modules are kept, as a person's are."""
+    ours = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
+    return {name: text for name, text in os.environ.items() if name not in ours}
 
 
 def tree(project: Path) -> dict[str, tuple[int, bytes]]:

@@ -44,7 +44,7 @@ class Project:
             "UV_PROJECT_ENVIRONMENT": str(self.cache / "venv"),
             "MYPY_CACHE_DIR": str(self.cache / "mypy"),
             "RUFF_CACHE_DIR": str(self.cache / "ruff"),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": str(self.cache / "pyc"),
         }
         return frontends.environment() | own
 

@@ -42,7 +42,7 @@ TEXTS = [
     "${HOME}", "$(id)", "`id`", "; rm -rf x", "a && b | c > d", "!$ * ? ~", "-n", "%PATH%", "%s %d",
     "../x", "/abs", "a/b", "C:\\temp\\new", "ends with \\", "\\u0000 \\n \\x00", "con", "aux.txt", "dots...",
     "\U0001f680 \U0001f469\u200d\U0001f469\u200d\U0001f467", "e\u0301 o\u0323\u0308", "\u65e5\u672c\u8a9e",
-    "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd", "\u05d0\u200f a", "a\ufeffb \ufffe", "a\u00a0b",
+    "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd", "\u05d0\u200f a", "a\ufeff\ufffe", "a\u00a0b",
     "yes", "null", "~", "- x", "a: b # c", "!!python/object:os.system", "*anchor", "&anchor x", "? x", "---",
     "[a, b]", "{a: b}", "| x", "@x", "0o17", "1e3", "2026-11-23", "#", "=1+1",
     "<script>alert(1)</script>", "<!-- x", "]]>", "&amp;", "a" * 60,
@@ -50,32 +50,19 @@ TEXTS = [
 BAD_TEXTS = [
     *((f"a{control}b", CONTROL) for control in (
         "\n", "\r\n", "\t", "\0", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u2029", "\udcff",
-        "\u202a", "\u202b", "\u202d", "\u202e", "\u2066", "\u2069",
+        "\u202a", "\u202e", "\u2066", "\u2069",
     )),
-    ("a\n", CONTROL), (" ", EDGE), (" a", EDGE), ("a ", EDGE), ("a\u00a0", EDGE), ("a" * 300, LONG),
+    ("a\n", CONTROL), (" ", EDGE), (" a", EDGE), ("a\u00a0", EDGE), *[("a" * 300, LONG)] * 3,
 ]
-BAD_SLUGS = [
-    *((slug, SLUG) for slug in (
-        "../x", "/abs", "a/b", "a\\b", "a b", "a.", "aux.txt", "A", "\u00e9", "-a", "a--b", "{{7*7}}", "$(id)",
-        "a\n", "a\0b", "\u202eab", "x" * 300,
-    )),
-    ("a", SHORT), *((slug, RESERVED) for slug in ("con", "prn", "aux", "nul", "com1", "lpt9")),
+BAD_EXACT = [
+    {"project_slug": "null", "email": "a.b+c@mail.example.org"}, {"project_slug": "con-1", "email": "%s@b.de"},
+    {"project_slug": "x" * 40, "email": "_@b-c.de"}, {"project_slug": "yes", "email": "null@yes.no"},
 ]
-BAD_EMAILS = [
-    "a@b", "a b@c.de", "a@b.de\n", "a@b.de,c@d.de", "<a@b.de>", '"a"@b.de', "$(id)@b.de", "a@b.de;id", "a\0@b.de",
-    "\u202ea@b.de", "\U0001f680@b.de", "{{7*7}}@b.de", "a" * 300 + "@b.de",
-]
-SLUGS = ["yes", "null", "class", "con-1", "x" * 40]
-EMAILS = ["a.b+c@mail.example.org", "%s@b.de", "_@b-c.de", "-n@b.de", "null@yes.no"]
 # fmt: on
 
-EXACT = [{"project_slug": slug, "email": email} for slug, email in zip(SLUGS, EMAILS, strict=True)]
-EVERYWHERE = [
-    dict.fromkeys(FIELDS, text) | {"license": LICENSES[number % 3]} for number, text in enumerate(TEXTS)
-]
-THREE_AT_A_TIME = [
-    dict(zip(FIELDS, TEXTS[first : first + 3], strict=True)) for first in range(0, len(TEXTS), 3)
-]
+EVERYWHERE = [dict.fromkeys(FIELDS, text) | {"license": LICENSES[n % 3]} for n, text in enumerate(TEXTS)]
+# Cookiecutter takes seconds: three texts in one project.
+THREES = [dict(zip(FIELDS, TEXTS[n : n + 3], strict=True)) for n in range(0, len(TEXTS), 3)]
 
 
 def refusal(field: str, text: str, reason: str) -> tuple[str, str, str]:
@@ -85,18 +72,11 @@ def refusal(field: str, text: str, reason: str) -> tuple[str, str, str]:
     return field, text, f"Validation error for question '{field}': {reason}"
 
 
-BAD_NAMES = [
+REFUSED = [
+    *(refusal([*FIELDS][n % 3], *case) for n, case in enumerate(BAD_TEXTS)),
     *(refusal("project_slug", *case) for case in BAD_SLUGS),
     *(refusal("email", text, EMAIL) for text in BAD_EMAILS),
 ]
-REFUSED = [refusal(field, *case) for case in BAD_TEXTS for field in FIELDS] + BAD_NAMES
-# Cookiecutter takes seconds: each text in one field only.
-REFUSED_ONCE = [refusal([*FIELDS][n % 3], *case) for n, case in enumerate(BAD_TEXTS)] + BAD_NAMES
-
-
-def name(value: object) -> str:
-    """Return a readable id for a case or a part of it."""
-    return ascii(value)[:50]
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +135,8 @@ def assert_carried(project: Path, answers: Answers) -> None:
     assert (config["title"], config["description"]) == (stored["project_name"], stored["description"])
     readme = read(project, "README.md")
     assert readme.startswith(f"# {stored['project_name']}\n\n{stored['description']}\n\n")
-    owner = re.escape(stored["author"])
-    assert re.search(
-        rf"^Copyright (\(c\) )?{owner}(\. All rights reserved\.)?$", read(project, "LICENSE"), re.MULTILINE
-    )
+    owner = rf"^Copyright (\(c\) )?{re.escape(stored['author'])}(\. All rights reserved\.)?$"
+    assert re.search(owner, read(project, "LICENSE"), re.MULTILINE)
     assert f"<{stored['email']}>" in read(project, "SECURITY.md")
 
 
@@ -167,34 +145,33 @@ def read(project: Path, file: str) -> str:
     return (project / file).read_bytes().decode()
 
 
-@pytest.mark.parametrize("answers", EVERYWHERE + EXACT, ids=name)
+@pytest.mark.parametrize("answers", EVERYWHERE + EXACT, ids=ascii)
 def test_copier_carries(small: Path, tmp_path: Path, temporary: Path, answers: Answers) -> None:
     assert_carried(frontends.copy(small, tmp_path / "copied", answers), answers)
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("answers", THREE_AT_A_TIME + EXACT, ids=name)
+@pytest.mark.parametrize("answers", THREES + EXACT, ids=ascii)
 def test_cookiecutter_carries(small: Path, tmp_path: Path, temporary: Path, answers: Answers) -> None:
     assert_carried(answer(small, tmp_path / "baked", answers), answers)
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize(("field", "text", "line"), REFUSED, ids=name)
+@pytest.mark.parametrize(("field", "text", "line"), REFUSED, ids=ascii)
 def test_copier_refuses(small: Path, tmp_path: Path, field: str, text: str, line: str) -> None:
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match=f"\\A{re.escape(line)}\\Z"):
         frontends.copy(small, tmp_path / "copied", {field: text})
-    assert str(refused.value) == line
     assert list(tmp_path.rglob("*")) == [tmp_path / "temporary"]
 
 
-@pytest.mark.parametrize(("field", "text", "line"), REFUSED_ONCE, ids=name)
+@pytest.mark.parametrize(("field", "text", "line"), REFUSED, ids=ascii)
 def test_cookiecutter_refuses(
     small: Path, tmp_path: Path, temporary: Path, field: str, text: str, line: str
 ) -> None:
     with pytest.raises(frontends.CookiecutterFailed) as refused:
         answer(small, tmp_path / "baked", {field: text})
-    said = [said for said in str(refused.value).split("\n") if "slipway" in said.partition(":")[0]]
-    assert said == [f"slipway: {line}"]
+    lines = str(refused.value).split("\n")
+    assert [said for said in lines if said.startswith("slipway:")] == [f"slipway: {line}"]
     assert list((tmp_path / "baked").iterdir()) == list(temporary.iterdir()) == []
 
 
@@ -207,5 +184,5 @@ def test_shell_and_python_find_a_hostile_project(small: Path, tmp_path: Path) ->
         "import tomllib; print(tomllib.load(open('pyproject.toml', 'rb'))['project']['authors'][0]['name'])"
     )
     script = f'{move}\nprintf "%s\\n" "$PWD" "$({shlex.join([sys.executable, "-c", code])})"'
-    read = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=True).stdout
-    assert read == f"{target}\n{owner}\n"
+    printed = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=True).stdout
+    assert printed == f"{target}\n{owner}\n"

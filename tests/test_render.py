@@ -30,7 +30,7 @@ ROWS: list[Row] = [dict(zip(OPTIONS, row, strict=True)) for row in AllPairs(list
 # What stays out of a project, as a path and as a word in its files, when the option is off.
 LEFTOVERS = {
     ("ci", "github"): r"\.github\b(?!\.)",
-    ("ci", "gitlab"): r"\.gitlab-ci",
+    ("ci", "gitlab"): r"\.gitlab\b(?!\.)",
     ("cloud", "aws"): r"infra/terraform",
     ("features", "answer"): r"features/answer\b|/v1/answer\b",
     ("features", "summarize"): r"features/summarize\b|/v1/summarize\b",
@@ -38,6 +38,11 @@ LEFTOVERS = {
 
 # A pattern for what is not there does no harm, and holds once it is.
 IGNORE_FILES = {".gitignore", ".dockerignore"}
+
+# What the commands of other tests make in a rendered project.
+MADE = {"uv.lock", "var", ".git"}
+
+UNSAFE_ON_WINDOWS = re.compile(r'(?i)[<>:"|?*\\\x00-\x1f]|[. ]\Z|\A(con|prn|aux|nul|(com|lpt)[0-9])(\.|\Z)')
 
 # Dependencies that no module imports: a plug-in or a driver that another one loads by name.
 LOADED_BY_NAME = {"aiosqlite": "sqlalchemy", "httpx2": "fastapi"}
@@ -111,6 +116,15 @@ def test_nothing_of_a_switched_off_option_is_left(render: Render, row: Row) -> N
         text = f"{relative}\n{content(path)}"
         found += [f"{relative}: {word}" for word in off if re.search(word, text)]
     assert found == []
+
+
+@every_row
+def test_file_names_are_safe_on_windows(render: Render, row: Row) -> None:
+    root = render(**row).root
+    paths = [path for path in root.rglob("*") if path.relative_to(root).parts[0] not in MADE]
+    assert [path for path in paths if path.is_symlink()] == []
+    assert [path for path in paths if UNSAFE_ON_WINDOWS.search(path.name)] == []
+    assert len({str(path).lower() for path in paths}) == len(paths) > 100
 
 
 def content(path: Path) -> str:

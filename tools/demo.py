@@ -30,6 +30,7 @@ def main() -> int:
         render()
         step("install", ["uv", "sync", "--quiet"])
         step("set up", ["uv", "run", "app", "setup"])
+        step("seed", ["uv", "run", "app", "seed"])
         step("gate", ["uv", "run", "gate", "all"])
         return run(port, started)
     except subprocess.CalledProcessError as error:
@@ -63,7 +64,8 @@ def step(name: str, command: list[str], folder: Path = DEMO) -> None:
 
 def environment() -> dict[str, str]:
     """This environment without another project's settings or virtual environment."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("APP_") and k != "VIRTUAL_ENV"}
+    others = {"VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
+    return {k: v for k, v in os.environ.items() if not k.startswith("APP_") and k not in others}
 
 
 def free_port() -> int:

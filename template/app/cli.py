@@ -36,6 +36,7 @@ def dev(port: int = 8000, reload: bool = True) -> None:
     os.environ.setdefault("APP_AUTH", "open")
     os.environ.setdefault("APP_LOG_FORMAT", "console")
     setup()
+    seed(remove=False)
     out.print(f"Page   http://127.0.0.1:{port}", highlight=False)
     out.print(f"API    http://127.0.0.1:{port}/docs", highlight=False)
     out.print("Stop   Ctrl-C\n", highlight=False)
@@ -77,14 +78,11 @@ def model(port: int = 8001) -> None:
 
 @cli.command()
 def setup() -> None:
-    """Create what the app needs: tables, the index of the pages, the sample tenants."""
-    from app import seed, services, settings
+    """Create what the app needs: the tables, and the index of the pages."""
+    from app import services, settings
 
-    config = settings.load()
-    found = services.plan(config)
     with err.status("tables and indexes"):
-        asyncio.run(services.setup(found))
-        asyncio.run(seed.tenants_from(config))
+        asyncio.run(services.setup(services.plan(settings.load())))
 
 
 @cli.command()
@@ -100,12 +98,16 @@ def index() -> None:
 
 
 @cli.command()
-def seed() -> None:
-    """Create the sample tenants of data/seed/tenants.toml that are missing."""
-    from app import seed, settings
+def seed(remove: Annotated[bool, typer.Option(help="take the sample traffic out again")] = False) -> None:
+    """Create the sample tenants, and a day of sample traffic whose model is `sample`."""
+    from app import seed
 
-    names = asyncio.run(seed.tenants_from(settings.load()))
-    out.print(f"tenants: {', '.join(names) or 'none'}", highlight=False)
+    if remove:
+        count = with_database(lambda engine, _: seed.remove_traffic(engine))
+        out.print(f"removed {count} rows of sample traffic", highlight=False)
+        return
+    names, count = with_database(lambda engine, _: seed.plant(engine))
+    out.print(f"tenants: {', '.join(names) or 'none'}; {count} rows of sample traffic", highlight=False)
 
 
 @cli.command()

@@ -1,13 +1,25 @@
-"""Sample tenants, so that the first look is not at empty tables."""
+"""Sample tenants and a day of sample traffic, so that the first look is not at empty tables.
 
+The rows say so themselves: their model is `sample`, and `app seed --remove` takes them out again.
+"""
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from app import db, files, tenants
-from app.files import Strict
-from app.settings import Settings
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-SOURCE = Path("data/seed/tenants.toml")
+from app import db, files, tenants
+from app.db import Usage
+from app.errors import ConfigError, Fault
+from app.files import Strict
+
+TENANTS = Path("data/seed/tenants.toml")
+TRAFFIC = Path("data/seed/traffic.csv")
+MODEL = "sample"
 
 
 class Sample(Strict):
@@ -23,14 +35,56 @@ class Samples(Strict):
     tenants: dict[str, Sample] = {}
 
 
-async def tenants_from(config: Settings, source: Path = SOURCE) -> list[str]:
-    """Create the sample tenants that are missing; returns all names. Safe to repeat."""
-    samples = files.read_toml(source, Samples).tenants
-    engine = db.connect(config.database_url)
-    try:
-        await db.require(engine)
-        for name, sample in samples.items():
-            await tenants.add(engine, name, sample.name, sample.budget_usd)
-    finally:
-        await engine.dispose()
-    return list(samples)
+async def plant(engine: AsyncEngine) -> tuple[list[str], int]:
+    """Create the samples that are missing; returns their names and the rows of traffic. Safe to repeat."""
+    samples = files.read_toml(TENANTS, Samples).tenants
+    rows = list(traffic(db.now()))
+    for name, sample in samples.items():
+        await tenants.add(engine, name, sample.name, sample.budget_usd)
+    async with engine.begin() as connection:
+        there = (await connection.execute(select(Usage.id).where(Usage.model == MODEL).limit(1))).first()
+        if rows and not there:
+            await connection.execute(insert(Usage), rows)
+    return list(samples), len(rows)
+
+
+async def remove_traffic(engine: AsyncEngine) -> int:
+    """Take the sample traffic out; returns how many rows went."""
+    async with engine.begin() as connection:
+        return (await connection.execute(delete(Usage).where(Usage.model == MODEL))).rowcount
+
+
+def traffic(today: datetime) -> Iterator[dict[str, object]]:
+    """The rows of the seed file, on the day before; raise ConfigError with the line of a bad one."""
+    if not TRAFFIC.exists():
+        return
+    day = today.date() - timedelta(days=1)
+    with TRAFFIC.open(encoding="utf-8", newline="") as lines:
+        for number, line in enumerate(csv.DictReader(lines), start=2):
+            try:
+                yield row(number, day, line)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ConfigError(
+                    [Fault(TRAFFIC, f"line {number}", f"not a row of traffic: {error}")]
+                ) from error
+
+
+def row(number: int, day: object, line: dict[str, str]) -> dict[str, object]:
+    """One line as a usage row."""
+    at = datetime.combine(datetime.fromisoformat(str(day)), time.fromisoformat(line["time"]), UTC)
+    return {
+        "id": f"{MODEL}-{number}",
+        "at": at,
+        "tenant_id": line["tenant"],
+        "feature": line["feature"],
+        "prompt": line["prompt"],
+        "model": MODEL,
+        "outcome": line["outcome"],
+        "cached": line["cached"] == "1",
+        "input_tokens": int(line["input_tokens"]),
+        "output_tokens": int(line["output_tokens"]),
+        "cost_usd": Decimal(0),
+        "latency_ms": float(line["latency_ms"]),
+        "first_token_ms": float(line["first_token_ms"]) if line["first_token_ms"] else None,
+        "flags": line["flags"].split(),
+    }

@@ -99,10 +99,11 @@ def test_the_server_process_ends_with_every_fault_and_no_traceback(project, caps
     assert "did you mean 'max_tokens'?" in capsys.readouterr().err
 
 
-def test_setup_makes_tables_index_and_tenants_and_repeats(project):
+def test_setup_makes_tables_and_index_and_seed_the_tenants_and_both_repeat(project):
     kit.write("data/seed/tenants.toml", '[tenants.acme]\nname = "Acme"\nbudget_usd = 20.0\n')
     for _ in range(2):
         run("setup")
+        assert run("seed").startswith("tenants: acme; 0 rows")
     assert Path("var/app.db").exists()
     assert retrieve.path_for(Path("pages"), Path("var")).exists()
     assert "20.00 USD" in run("tenant", "list")

@@ -1,0 +1,1 @@
+"""Measurements, never tests: each prints a Markdown table for docs/benchmarks.md."""
