@@ -118,3 +118,12 @@ def all_documents(project: Project) -> list[Path]:
 def test_the_project_has_its_documents(project: Project) -> None:
     names = {path.name for path in documents(project.root)}
     assert {"README.md", "AGENTS.md", "SECURITY.md"} <= names
+
+
+def test_the_model_card_shows_the_scores_that_the_gate_prints(project: Project) -> None:
+    project.check("gate", "evals")
+    summary = (project.root / "var/reports/summary.md").read_text(encoding="utf-8").splitlines()
+    card = (project.root / "docs/model-card.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in card if line.startswith("|")]
+    assert len(rows) > 30
+    assert [row for row in rows if row not in summary] == []

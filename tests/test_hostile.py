@@ -54,9 +54,22 @@ BAD_TEXTS = [
     )),
     ("a\n", CONTROL), (" ", EDGE), (" a", EDGE), ("a\u00a0", EDGE), *[("a" * 300, LONG)] * 3,
 ]
-BAD_EXACT = [
-    {"project_slug": "null", "email": "a.b+c@mail.example.org"}, {"project_slug": "con-1", "email": "%s@b.de"},
-    {"project_slug": "x" * 40, "email": "_@b-c.de"}, {"project_slug": "yes", "email": "null@yes.no"},
+BAD_SLUGS = [
+    *((slug, SLUG) for slug in (
+        "../x", "/abs", "a/b", "a\\b", "a b", "a.", "aux.txt", "A", "\u00e9", "-a", "a--b", "{{7*7}}",
+        "a\n", "x" * 300,
+    )),
+    ("a", SHORT), *((slug, RESERVED) for slug in ("con", "nul", "com1", "lpt9")),
+]
+BAD_EMAILS = [
+    "a@b", "a@b.de\n", "<a@b.de>", '"a"@b.de', "$(id)@b.de", "a\0@b.de", "\u202ea@b.de", "{{7*7}}@b.de",
+    "a" * 300 + "@b.de",
+]
+EXACT = [
+    {"project_slug": "null", "email": "a.b+c@mail.example.org"},
+    {"project_slug": "con-1", "email": "%s@b.de"},
+    {"project_slug": "yes", "email": "null@yes.no"},
+    {"project_slug": "x" * 40, "email": "_@b-c.de"},
 ]
 # fmt: on
 
@@ -120,8 +133,7 @@ def answer(template: Path, folder: Path, answers: Answers) -> Path:
     )
     if done.returncode:
         raise frontends.CookiecutterFailed(done.stderr.decode())
-    (project,) = folder.iterdir()
-    return project
+    return next(folder.iterdir())
 
 
 def assert_carried(project: Path, answers: Answers) -> None:

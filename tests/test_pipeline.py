@@ -1,5 +1,6 @@
 """A rendered project passes its own gate, as it is and with an own feature; what breaks it turns it red."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -114,6 +115,19 @@ def test_the_gate_turns_red(
     done = made.run("gate", "evals", feature)
     assert done.returncode == 1, done.stdout
     assert f"{feature:<12} {part:<11} BLOCK" in done.stdout
+
+
+def test_a_loss_of_five_points_is_blocked(project: Callable[..., Project]) -> None:
+    made = project()
+    steps = made.root / "features/answer/steps.py"
+    spoil = '    if zlib.crc32(said.encode()) % 8 == 0:\n        said = "It depends. [1]"\n'
+    change(steps, lambda text: text.replace("from app import", "import zlib\n\nfrom app import", 1))
+    change(steps, lambda text: text.replace("    cited =", f"{spoil}    cited =", 1))
+    done = made.run("gate", "evals", "answer")
+    lost = re.search(r"answer +score +BLOCK +[\d.]+, (-[\d.]+)", done.stdout)
+    assert done.returncode == 1
+    assert lost, done.stdout
+    assert -0.055 < float(lost[1]) < -0.045
 
 
 def test_a_comment_and_another_order_of_cases_change_nothing(project: Callable[..., Project]) -> None:
