@@ -27,9 +27,9 @@ FIELDS = {
     "author": ("The owner", 80),
 }
 
-CONTROL = "{subject} must be one line without control characters, those of text direction included."
-EDGE = "{subject} must not be empty, nor start or end with a space."
-LONG = "{subject} may have at most {limit} characters."
+CONTROL = "{0} must be one line without control characters, those of text direction included."
+EDGE = "{0} must not be empty, nor start or end with a space."
+LONG = "{0} may have at most {1} characters."
 SLUG = "The short name has at most 40 of a-z, 0-9 and single dashes, and starts with a letter."
 SHORT = "The short name has at least two characters."
 RESERVED = "This short name is reserved on Windows; choose another."
@@ -80,9 +80,7 @@ THREES = [dict(zip(FIELDS, TEXTS[n : n + 3], strict=True)) for n in range(0, len
 
 def refusal(field: str, text: str, reason: str) -> tuple[str, str, str]:
     """Return a field, its text and the one line that refuses it."""
-    subject, limit = FIELDS.get(field, ("", 0))
-    reason = reason.format(subject=subject, limit=limit)
-    return field, text, f"Validation error for question '{field}': {reason}"
+    return field, text, f"Validation error for question '{field}': {reason.format(*FIELDS.get(field, ()))}"
 
 
 REFUSED = [
@@ -90,6 +88,9 @@ REFUSED = [
     *(refusal("project_slug", *case) for case in BAD_SLUGS),
     *(refusal("email", text, EMAIL) for text in BAD_EMAILS),
 ]
+every_refusal = pytest.mark.parametrize(
+    ("field", "text", "line"), REFUSED, ids=[f"{field}-{text[:20]!a}" for field, text, _ in REFUSED]
+)
 
 
 @pytest.fixture(scope="module")
@@ -169,14 +170,14 @@ def test_cookiecutter_carries(small: Path, tmp_path: Path, temporary: Path, answ
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize(("field", "text", "line"), REFUSED, ids=ascii)
+@every_refusal
 def test_copier_refuses(small: Path, tmp_path: Path, field: str, text: str, line: str) -> None:
     with pytest.raises(ValueError, match=f"\\A{re.escape(line)}\\Z"):
         frontends.copy(small, tmp_path / "copied", {field: text})
     assert list(tmp_path.rglob("*")) == [tmp_path / "temporary"]
 
 
-@pytest.mark.parametrize(("field", "text", "line"), REFUSED, ids=ascii)
+@every_refusal
 def test_cookiecutter_refuses(
     small: Path, tmp_path: Path, temporary: Path, field: str, text: str, line: str
 ) -> None:
