@@ -67,9 +67,8 @@ BAD_EMAILS = [
 ]
 EXACT = [
     {"project_slug": "null", "email": "a.b+c@mail.example.org"},
-    {"project_slug": "con-1", "email": "%s@b.de"},
-    {"project_slug": "yes", "email": "null@yes.no"},
-    {"project_slug": "x" * 40, "email": "_@b-c.de"},
+    {"project_slug": "con-1", "email": "null@yes.no"},
+    {"project_slug": "x" * 40, "email": "%s_@b-c.de"},
 ]
 # fmt: on
 

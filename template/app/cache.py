@@ -8,9 +8,14 @@ from cashews import Cache
 
 
 def connect(url: str) -> Cache:
-    """Open the cache by URL. A shared store holds JSON, never pickles; a store that is down is a miss."""
+    """Open the cache by URL; without one nothing is kept.
+
+    A shared store holds JSON, never pickles; a store that is down is a miss.
+    """
     cache = Cache()
-    if url.startswith("mem"):
+    if not url:
+        cache.setup("mem://", enable=False)
+    elif url.startswith("mem"):
         cache.setup(url, size=10_000)
     else:
         cache.setup(url, pickle_type="json", suppress=True)

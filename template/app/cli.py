@@ -33,10 +33,13 @@ def main() -> None:
 @cli.command()
 def dev(port: int = 8000, reload: bool = True) -> None:
     """Set everything up and run the app on this machine, without keys."""
+    from app import settings
+
     os.environ.setdefault("APP_AUTH", "open")
     os.environ.setdefault("APP_LOG_FORMAT", "console")
     setup()
-    seed(remove=False)
+    if settings.load().database_url.startswith("sqlite"):  # never into a client's server
+        seed(remove=False)
     out.print(f"Page   http://127.0.0.1:{port}", highlight=False)
     out.print(f"API    http://127.0.0.1:{port}/docs", highlight=False)
     out.print("Stop   Ctrl-C\n", highlight=False)

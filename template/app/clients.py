@@ -36,5 +36,6 @@ def client(model: Model, settings: Settings, http: httpx2.AsyncClient) -> Client
 
     key = settings.keys[model.key].get_secret_value() if model.key else "none"
     provider = OpenAIProvider(base_url=model.base_url, api_key=key, http_client=http)
-    limits = {"timeout": model.timeout_s, "request_timeout": model.timeout_s, "max_retries": 0}
+    wait_s = model.timeout_s or settings.model_timeout_s
+    limits = {"timeout": wait_s, "request_timeout": wait_s, "max_retries": 0}
     return OpenAIChatModel(model.name, provider=provider, settings=limits)  # type: ignore[arg-type]

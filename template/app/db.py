@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, DateTime, ForeignKey, Numeric, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -70,7 +70,17 @@ class Usage(Base):
 
 
 def connect(url: str) -> AsyncEngine:
-    """Open the engine; a local SQLite file gets its folder and the pragmas that make it safe to share."""
+    """Open the engine; raise ConfigError for a URL that cannot be one."""
+    try:
+        return engine_for(url)
+    except (ArgumentError, InvalidRequestError, ImportError, OSError) as error:
+        what = f"{type(error).__name__}; write sqlite+aiosqlite:///var/app.db, "
+        what += "or after 'uv sync --extra postgres' postgresql+psycopg://user:<password>@host/name"
+        raise ConfigError([Fault(Path("settings"), "database_url", what)]) from error
+
+
+def engine_for(url: str) -> AsyncEngine:
+    """A local SQLite file gets its folder, and the pragmas that make it safe to share."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_async_engine(url, pool_pre_ping=True)

@@ -79,7 +79,10 @@ def files_and_keys(plan: Plan) -> list[Finding]:
 
 async def data(plan: Plan) -> list[Finding]:
     """The database and the indexes."""
-    engine = db.connect(plan.settings.database_url)
+    try:
+        engine = db.connect(plan.settings.database_url)
+    except ConfigError as error:
+        return [Finding(False, "the database URL is right", str(error))]
     try:
         fault = await db.check(engine)
     finally:

@@ -39,7 +39,9 @@ class Feature:
 
 def load_all(root: Path) -> dict[str, Feature]:
     """Load every feature folder; raise one ConfigError that lists the faults of all."""
-    folders = sorted(root.iterdir()) if root.is_dir() else []
+    if not root.is_dir():
+        raise ConfigError([Fault(root, "", "is missing; run this in the project's root")])
+    folders = sorted(root.iterdir())
     faults: list[Fault] = []
     found = [
         attempt(faults, lambda folder=folder: load(folder))  # type: ignore[misc]
@@ -64,7 +66,7 @@ def load(folder: Path) -> Feature:
     versions = [attempt(faults, lambda p=p: prompts.read(p)) for p in prompt_files(folder)]  # type: ignore[misc]
     texts = {prompt.version: prompt for prompt in versions if prompt}
     if spec and types:
-        faults += check(folder, spec, texts, types, has_steps=bool(steps))
+        faults += check(folder, spec, texts, types, has_steps=callable(getattr(steps, "finish", None)))
     if faults or not spec or not types:
         raise ConfigError(faults)
     given, answer = (rename(folder.name, kind, base) for kind, base in zip(KINDS, types, strict=True))
@@ -117,7 +119,7 @@ def run_python(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the file is its owner's: any mistake in it is theirs to read
+    except (Exception, SystemExit) as error:  # the file is its owner's: any mistake in it is theirs to read
         own = str(path.absolute())
         frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == own]
         line = getattr(error, "lineno", None) or (frames[-1] if frames else "?")
@@ -152,6 +154,8 @@ def check(
     if spec.output == "text" and not has_steps and len(types[1].model_fields) != 1:
         what = "'text' needs an Output of exactly one field, or a finish() in steps.py"
         faults.append(Fault(toml, "output", what))
+    if "passages" in given:
+        faults.append(Fault(folder / "schema.py", "Input.passages", "is taken by retrieval; rename it"))
     for language, examples in spec.examples.items():
         for number, example in enumerate(examples):
             faults += misfit(toml, f"examples.{language}.{number}", example, types[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.exception import OpenFeatureError
+from openfeature.exception import FlagNotFoundError, OpenFeatureError
 
 from app.errors import ConfigError, Fault, NotAllowed
 from app.features import Feature
@@ -44,8 +44,34 @@ def choose(core: FlagdCore, feature: Feature, tenant: str) -> Choice:
 
 
 def resolve(core: FlagdCore, name: str, default: str, context: EvaluationContext) -> str:
-    """One flag's value; a flag that is absent, disabled or broken gives the default."""
+    """One flag's value; absent, it gives the default. A kill switch that cannot be read is off."""
     try:
         return core.resolve_string_value(name, default, context).value
-    except OpenFeatureError:
+    except FlagNotFoundError:
         return default
+    except OpenFeatureError:
+        return "off" if name.endswith(".enabled") else default
+
+
+def faults(config: Path, features: dict[str, Feature], tiers: set[str]) -> list[Fault]:
+    """What the flag file names and the project lacks: such a flag would do nothing, in silence."""
+    path = config / "flags.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"flags": {}}
+    found = [] if "flags" in content else [Fault(path, "", "needs an object under the key 'flags'")]
+    for name, flag in content.get("flags", {}).items():
+        feature, _, kind = name.rpartition(".")
+        known = {"enabled": {"on", "off"}, "tier": tiers}
+        if feature in features:
+            known["prompt"] = set(features[feature].prompts)
+        if feature not in features or kind not in known:
+            what = "is no flag; write <feature>.enabled, <feature>.prompt or <feature>.tier"
+            found.append(Fault(path, name, what))
+            continue
+        variants = flag.get("variants", {})
+        wrong = [value for value in variants.values() if value not in known[kind]]
+        if wrong:
+            listed = ", ".join(sorted(known[kind]))
+            found.append(Fault(path, f"{name}.variants", f"{wrong[0]!r} is not one of: {listed}"))
+        if flag.get("defaultVariant") not in variants:
+            found.append(Fault(path, f"{name}.defaultVariant", "is not one of the variants"))
+    return found

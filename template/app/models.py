@@ -29,11 +29,11 @@ class Model(Strict):
     tier: str = "standard"
     name: str = VERSION
     base_url: str = ""
-    key: str = ""
+    key: str = Field(default="", pattern=r"^[a-z0-9_]*$")
     region: str = "local"
     retention_days: int = Field(default=0, ge=0)
     revision: str = ""
-    timeout_s: float = Field(default=30, gt=0)
+    timeout_s: float | None = Field(default=None, gt=0)
     json_mode: Literal["prompt", "object", "schema"] = "schema"
     price: Price | None = None
 

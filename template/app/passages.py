@@ -1,5 +1,6 @@
 """Cut markdown pages into passages, show them to a model, and read which of them an answer cites."""
 
+import html
 import re
 from dataclasses import dataclass
 
@@ -44,10 +45,15 @@ def from_page(page: str, markdown: str) -> list[Passage]:
 def show(passages: list[Passage]) -> str:
     """The passages as the prompt carries them, numbered from 1; markup in a page stays text."""
     return "\n".join(
-        f'<passage id="{number}" page="{item.page}" heading="{item.heading}">\n'
+        f'<passage id="{number}" page="{quoted(item.page)}" heading="{quoted(item.heading)}">\n'
         f"{item.text.replace('<', '&lt;')}\n</passage>"
         for number, item in enumerate(passages, start=1)
     )
+
+
+def quoted(text: str) -> str:
+    """Text that is safe inside an attribute."""
+    return html.escape(text, quote=True)
 
 
 def cited(text: str, passages: list[Passage]) -> list[dict[str, object]]:

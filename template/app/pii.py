@@ -39,7 +39,7 @@ KINDS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
         ),
         always,
     ),
-    "email": (re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"), always),
+    "email": (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+\b"), always),
     "iban": (
         re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){2,7}(?:\s?(?!BIC\b|EUR\b)[A-Z0-9]{1,3})?\b"),
         iban,

@@ -16,6 +16,7 @@ from app.events import Emit, Event, ignore
 from app.features import Feature
 from app.keyless.model import pieces
 from app.passages import Passage
+from app.prompts import Prompt
 from app.record import Row
 from app.services import Services, digest
 
@@ -65,7 +66,9 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
         if stored := await cache.get(services.cache, key, spec.cache_ttl_s):
             return replay(feature, stored, row, passages, emit)
 
-        done = await tiers.complete(feature, models, services.clients, asked, passages, timed(row, emit))
+        done = await tiers.complete(
+            feature, models, services.clients, asked, passages, watched(row, prompt, emit)
+        )
         row.model, row.input_tokens, row.output_tokens = done.name, done.input_tokens, done.output_tokens
         row.cost_usd = done.model.cost_usd(done.input_tokens, done.output_tokens)
         row.flags += guard.check_output(spec.guard, done.text, prompt)
@@ -110,6 +113,21 @@ def search(services: Services, feature: Feature, values: dict[str, str]) -> list
     if not wanted:
         return []
     return services.indexes[wanted.corpus].search(values[wanted.query], wanted.k)
+
+
+def watched(row: Row, prompt: Prompt, emit: Emit) -> Emit:
+    """Stop a stream before the word that would complete a leak of the instructions."""
+    if emit is ignore:
+        return ignore
+    said, send = [""], timed(row, emit)
+
+    def check(event: Event) -> None:
+        said[0] = said[0] + str(event.data["text"]) if event.kind == "delta" else ""
+        if guard.leaks(said[0], prompt.system):
+            raise Blocked("the answer repeated the instructions and was withheld", ("leak",))
+        send(event)
+
+    return check
 
 
 def timed(row: Row, emit: Emit) -> Emit:

@@ -33,7 +33,9 @@ class Prompt:
         """Fill the user part; a value cannot close or open the tags that delimit it."""
         tags = "|".join(sorted(set(TAG.findall(self.user.template)) | {"passage"}))
         safe = {
-            name: value if name == "passages" else re.sub(rf"<(?=/?(?:{tags})\b)", "&lt;", value)
+            name: value
+            if name == "passages"
+            else re.sub(rf"<(?=\s*/?\s*(?:{tags})\b)", "&lt;", value, flags=re.IGNORECASE)
             for name, value in values.items()
         }
         return Rendered(self.system, self.user.substitute(safe))

@@ -9,7 +9,6 @@ from decimal import Decimal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from sqlalchemy import insert
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import db
@@ -17,6 +16,7 @@ from app.db import Usage
 
 log = logging.getLogger(__name__)
 GROUP = 200
+CLOSE_S = 10
 LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.9, 1.5, 2.5, 5, 10, 30)
 
 
@@ -110,7 +110,7 @@ class Recorder:
         try:
             async with self.engine.begin() as connection:
                 await connection.execute(insert(Usage), [row.values() for row in rows])
-        except SQLAlchemyError as error:
+        except Exception as error:  # the writer must outlive any row: without it no request is billed
             if len(rows) == 1:
                 log.error("usage row lost", extra={"id": rows[0].id, "fault": type(error).__name__})
                 return
@@ -119,5 +119,8 @@ class Recorder:
 
     async def close(self) -> None:
         """Write the rest, then stop."""
-        await self.waiting.join()
+        try:
+            await asyncio.wait_for(self.waiting.join(), CLOSE_S)
+        except TimeoutError:
+            log.error("usage rows lost", extra={"count": self.waiting.qsize()})
         self.writer.cancel()

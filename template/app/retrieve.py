@@ -8,6 +8,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from app import passages, text
+from app.errors import ConfigError, Fault
 from app.passages import Passage
 
 # Stems are indexed, in the language of each page, so that a question finds other forms of its words.
@@ -82,7 +83,10 @@ def build(corpus: Path, var: Path) -> Path:
 
 def indexed(name: str, page: Path) -> Iterator[tuple[str, ...]]:
     """The rows of one page: each passage with its stems."""
-    markdown = page.read_text(encoding="utf-8")
+    try:
+        markdown = page.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError([Fault(page, "", f"not UTF-8 at byte {error.start}; save it as UTF-8")]) from error
     language = text.language(markdown)
     for passage in passages.from_page(name, markdown):
         searched = (passage.title, passage.heading, passage.text)

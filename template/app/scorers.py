@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import model_validator
+
 from app import text
 from app.files import Strict
 
@@ -19,6 +21,18 @@ class Expected(Strict):
     absent: list[str] = []
     error: str | None = None
     flagged: str | None = None
+
+    @model_validator(mode="after")
+    def can_fail(self) -> "Expected":
+        """A case that expects nothing, or an empty wording, would pass whatever is answered."""
+        wordings = [wording for fact in [*self.facts, *self.absent] for wording in fact.split("|")]
+        if not self.model_dump(exclude_defaults=True):
+            raise ValueError(
+                "expects nothing; say at least one of facts, page, refused, absent, error, flagged"
+            )
+        if any(not wording.strip() for wording in wordings):
+            raise ValueError("has an empty wording, which every answer holds")
+        return self
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ async def plant(engine: AsyncEngine) -> tuple[list[str], int]:
     """Create the samples that are missing; returns their names and the rows of traffic. Safe to repeat."""
     samples = files.read_toml(TENANTS, Samples).tenants
     rows = list(traffic(db.now()))
-    for name, sample in samples.items():
+    known = {tenant.id for tenant in await tenants.every(engine)}
+    for name, sample in ((n, s) for n, s in samples.items() if n not in known):
         await tenants.add(engine, name, sample.name, sample.budget_usd)
     async with engine.begin() as connection:
         there = (await connection.execute(select(Usage.id).where(Usage.model == MODEL).limit(1))).first()

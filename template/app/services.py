@@ -57,6 +57,8 @@ def plan(config: Settings) -> Plan:
     core = features.attempt(faults, lambda: flags.load(config.config_dir))
     if found is not None and registry and rules:
         faults += contradictions(config, found, registry, rules)
+        tiers = {model.tier for model in registry.models.values()}
+        faults += flags.faults(config.config_dir, found, tiers) if core else []
     if faults or found is None or registry is None or rules is None or core is None:
         raise ConfigError(faults)
     return Plan(config, found, registry, rules, core)

@@ -31,6 +31,8 @@ async def authenticate(engine: AsyncEngine, config: Settings, key: str) -> Calle
     """The tenant that owns the key; raise Unauthorized, NotAllowed (paused) or OverBudget."""
     if config.auth == "open" and not key:
         return Caller(OPEN)
+    if config.auth == "open" and not config.pepper.get_secret_value():
+        raise Unauthorized("no keys are set up here: leave the key out, or set APP_PEPPER")
     async with AsyncSession(engine) as session:
         owned = (
             select(Tenant).join(ApiKey).where(ApiKey.hash == digest(config, key), ApiKey.revoked_at.is_(None))
@@ -64,12 +66,15 @@ def digest(config: Settings, key: str) -> str:
 
 
 async def add(engine: AsyncEngine, tenant: str, name: str, budget_usd: Decimal | None) -> None:
-    """Create a tenant unless it is there."""
+    """Create a tenant; raise Invalid for a bad name or budget, or one that is there."""
     if not NAME.fullmatch(tenant):
         raise Invalid(f"tenant '{tenant}': use a-z, 0-9 and dashes, at most 40 characters")
+    if budget_usd is not None and not (budget_usd.is_finite() and budget_usd >= 0):
+        raise Invalid(f"budget {budget_usd}: give dollars a month, 0 or more")
     async with AsyncSession(engine) as session, session.begin():
-        if await session.get(Tenant, tenant) is None:
-            session.add(Tenant(id=tenant, name=name, budget_usd=budget_usd))
+        if await session.get(Tenant, tenant):
+            raise Invalid(f"tenant '{tenant}' is there already")
+        session.add(Tenant(id=tenant, name=name, budget_usd=budget_usd))
 
 
 async def create_key(engine: AsyncEngine, config: Settings, tenant: str) -> str:

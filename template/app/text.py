@@ -1,6 +1,7 @@
 """Words, sentences and tokens: what the keyless model, retrieval, budgets and scorers share."""
 
 import re
+import threading
 import tomllib
 import unicodedata
 from functools import cache, lru_cache
@@ -56,12 +57,12 @@ def words(text: str) -> list[str]:
 @lru_cache(maxsize=100_000)
 def stem(word: str, language: str) -> str:
     """The word without its endings, by the Snowball stemmer of its language."""
-    return str(stemmer(LANGUAGES[language]).stemWord(word))
+    return str(stemmer(LANGUAGES[language], threading.get_ident()).stemWord(word))
 
 
 @cache
-def stemmer(name: str) -> Any:
-    """One stemmer a language; the package has no types."""
+def stemmer(name: str, _thread: int) -> Any:
+    """One stemmer a language and thread, since it works on a state of its own; the package has no types."""
     return snowballstemmer.stemmer(name)
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.exceptions import (
     ModelAPIError,
+    ModelContextWindowExceededError,
     ModelRequestRejectedError,
     UnexpectedModelBehavior,
 )
@@ -69,6 +70,8 @@ async def complete(
         try:
             response = await ask(feature, model, clients[name], asked, emit)
             output = read(feature, response.text or "", found)
+        except ModelContextWindowExceededError as error:  # another model may have a larger window
+            log.warning("model failed", extra={"model": name, "fault": f"{type(error).__name__}: {error}"})
         except ModelRequestRejectedError as error:
             log.error("model refused the request", extra={"model": name, "fault": str(error)})
             break

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from app import files
 from app.features import Feature
@@ -15,8 +15,8 @@ from gate.run import FeatureRun
 class Mark(Strict):
     """One golden case: its score from 0 to 1, and its tokens."""
 
-    score: float
-    tokens: int
+    score: float = Field(ge=0, le=1, allow_inf_nan=False)
+    tokens: int = Field(ge=0)
 
 
 class Baseline(Strict):
@@ -26,6 +26,7 @@ class Baseline(Strict):
     model: str
     prompt: str
     dataset: str
+    adversarial: list[str] = []
     cases: dict[str, Mark]
 
 
@@ -49,7 +50,8 @@ def load(feature: Feature) -> Baseline | None:
 def save(run: FeatureRun, reason: str) -> Path:
     """Accept a run: write its golden scores and tokens, a line a case so that a diff can be read."""
     golden = next(group for group in run.sets if group.kind == "golden")
-    head = {"reason": reason, "model": run.model, "prompt": run.prompt, "dataset": golden.digest}
+    head: dict[str, object] = {"reason": reason, "model": run.model, "prompt": run.prompt}
+    head |= {"dataset": golden.digest, "adversarial": sorted(r.spec.name for r in run.of("adversarial"))}
     marks = {r.spec.name: {"score": r.score, "tokens": r.outcome.tokens} for r in run.of("golden")}
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(marks[name])}" for name in sorted(marks))
     top = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())

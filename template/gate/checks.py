@@ -3,6 +3,9 @@
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+from gate.errors import GateError
 
 STEPS = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"]],
@@ -24,7 +27,7 @@ class Done:
 def run(name: str) -> Done:
     """Run the commands of one step; the first that fails ends it."""
     for command in STEPS[name]:
-        more = tracked() if command[0] == "detect-secrets-hook" else []
+        more = project_files() if command[0] == "detect-secrets-hook" else []
         done = subprocess.run([sys.executable, "-m", *module(command), *more], capture_output=True, text=True)
         if done.returncode:
             return Done(name, False, f"$ {' '.join(command)}\n{done.stdout}{done.stderr}".strip())
@@ -37,7 +40,10 @@ def module(command: list[str]) -> list[str]:
     return [modules.get(command[0], command[0]), *command[1:]]
 
 
-def tracked() -> list[str]:
-    """The files that git tracks, but for the lock file, whose hashes look like secrets."""
-    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True)
-    return [name for name in listed.stdout.splitlines() if name != "uv.lock"]
+def project_files() -> list[str]:
+    """The files that git tracks or would, but for the lock file, whose hashes look like secrets."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, text=True)
+    if listed.returncode:
+        raise GateError("the secrets check needs a git repository: git init && git add -A")
+    return [name for name in listed.stdout.splitlines() if name != "uv.lock" and Path(name).is_file()]

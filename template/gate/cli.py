@@ -128,7 +128,7 @@ def evaluate(plan: Plan, names: list[str] | None, kinds: list[Kind], parts: tupl
 def judged(done: FeatureRun, base: baseline.Baseline | None, parts: tuple[str, ...]) -> list[Verdict]:
     """The verdicts on one feature."""
     judges = {
-        "invariants": lambda: judge.invariants(done),
+        "invariants": lambda: judge.invariants(done, base),
         "score": lambda: judge.score(done, base),
         "cost": lambda: judge.cost(done, base),
     }

@@ -28,15 +28,21 @@ class Verdict:
         return self.word in ("BLOCK", "INCONCLUSIVE")
 
 
-def invariants(run: FeatureRun) -> Verdict:
-    """Every golden case is served, every adversarial case holds; these need no baseline."""
+def invariants(run: FeatureRun, base: Baseline | None = None) -> Verdict:
+    """Every golden case is served, every adversarial case holds, none of the baseline's went away."""
     broken = [r for r in run.runs if breaks(r)]
     lines = tuple(
         f"{r.kind} '{r.spec.name}': {', '.join(breaks(r))} ({r.outcome.code}{detail(r)})" for r in broken
     )
     lines += biased(run)
-    said = f"{len(lines)} broken in {len(run.runs)} cases" if lines else f"{len(run.runs)} cases hold"
-    return Verdict(run.feature.name, "invariants", "BLOCK" if lines else "PASS", said, lines)
+    if lines:
+        said = f"{len(lines)} broken in {len(run.runs)} cases"
+        return Verdict(run.feature.name, "invariants", "BLOCK", said, lines)
+    gone = set(base.adversarial if base else []) - {r.spec.name for r in run.of("adversarial")}
+    if gone:
+        said = f"{len(gone)} adversarial cases of the baseline are gone"
+        return Verdict(run.feature.name, "invariants", "INCONCLUSIVE", said, tuple(sorted(gone)))
+    return Verdict(run.feature.name, "invariants", "PASS", f"{len(run.runs)} cases hold")
 
 
 def biased(run: FeatureRun) -> tuple[str, ...]:
@@ -82,8 +88,13 @@ def score(run: FeatureRun, base: Baseline | None) -> Verdict:
     moved = f"{change:+.3f} [{low:+.3f}, {high:+.3f}]"
     said = f"{mean:.3f}, {moved} on {len(pairs)} cases; sees drops from {seen:.3f}"
     word: Word = "PASS"
+    gone = set(base.cases) - {r.spec.name for r in golden}
+    said += f"; {len(golden) - len(pairs)} new" if len(golden) > len(pairs) else ""
+    said += f"; {len(gone)} gone" if gone else ""
     if change < -allowed.max_drop - 1e-9:
         word = "BLOCK" if high < -allowed.max_drop else "INCONCLUSIVE"
+    elif gone:
+        word = "INCONCLUSIVE"
     fell = tuple(
         f"'{r.spec.name}': {old:.2f} -> {r.score:.2f} ({', '.join(r.failed)})"
         for old, r in pairs
@@ -120,6 +131,8 @@ def cost(run: FeatureRun, base: Baseline | None) -> Verdict:
         for r in served
         if r.spec.name in base.cases and base.cases[r.spec.name].tokens
     ]
+    if not pairs:
+        return Verdict(name, "cost", "INCONCLUSIVE", f"median {median:.0f} tokens; no case to compare with")
     value, low, high = stats.median_ratio(pairs)
     limit = 1 + run.feature.spec.gate.max_token_rise
     said = f"median {median:.0f} tokens, x{value:.3f} [{low:.3f}, {high:.3f}], x{limit:.2f} allowed"

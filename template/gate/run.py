@@ -80,7 +80,7 @@ def gate_plan() -> Plan:
     """The project's own plan on a database of its own, without keys, limits or a shared cache."""
     config = settings.load()
     url = f"sqlite+aiosqlite:///{(config.var_dir / 'gate.db').as_posix()}"
-    update = {"auth": "open", "database_url": url, "cache_url": "mem://", "rate_per_minute": 10**9}
+    update = {"auth": "open", "database_url": url, "cache_url": "", "rate_per_minute": 10**9}
     return services.plan(config.model_copy(update=update))
 
 

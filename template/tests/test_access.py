@@ -47,7 +47,22 @@ async def test_a_revoked_key_is_401(closed):
 async def test_a_new_key_works_after_a_revoke(closed):
     await new_key(closed)
     await tenants.revoke_keys(closed.held.engine, "acme")
-    assert (await closed.post("note", kit.TEXT, await new_key(closed))).status_code == 200
+    key = await tenants.create_key(closed.held.engine, closed.held.plan.settings, "acme")
+    assert (await closed.post("note", kit.TEXT, key)).status_code == 200
+
+
+async def test_a_tenant_is_added_once_and_with_a_real_budget(closed):
+    await new_key(closed)
+    with pytest.raises(Invalid, match="there already"):
+        await tenants.add(closed.held.engine, "acme", "Acme", None)
+    for wrong in ("-5", "nan", "inf"):
+        with pytest.raises(Invalid, match="0 or more"):
+            await tenants.add(closed.held.engine, "other", "Other", Decimal(wrong))
+
+
+async def test_a_key_where_none_are_set_up_is_401(project):
+    async with kit.site() as site:
+        assert (await site.post("note", kit.TEXT, "sw_something")).status_code == 401
 
 
 async def test_the_database_never_holds_a_key(closed):

@@ -22,8 +22,10 @@ def test_loads_the_features_by_name(project):
     assert sorted(features.load_all(Path("features"))) == ["ask", "note"]
 
 
-def test_no_features_folder_is_no_feature(tmp_path):
-    assert features.load_all(tmp_path / "features") == {}
+def test_no_features_folder_is_refused_an_empty_one_is_no_feature(tmp_path):
+    with pytest.raises(ConfigError, match="project's root"):
+        features.load_all(tmp_path / "features")
+    assert features.load_all(tmp_path) == {}
 
 
 def test_reports_all_faults_of_a_file_at_once(project):

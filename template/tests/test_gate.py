@@ -82,6 +82,7 @@ def test_check_reports_the_faults_of_all_case_files(project, capsys):
 
 def test_no_features_is_nothing_to_judge(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "features").mkdir()
     assert gate("evals") == 0
     assert "nothing to judge" in capsys.readouterr().out
 

@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 
-from app import models
+from app import models, text
 from app.keyless import write
 from app.keyless.model import pieces
 from tests import kit
@@ -141,3 +142,12 @@ def test_the_server_reads_content_in_parts(keyless_url):
     said = httpx2.post(f"{keyless_url}/v1/chat/completions", json={"messages": messages}).json()
     assert said["choices"][0]["message"]["content"] == write.reply("Summarise in one sentence.", TEXT)
     assert said["usage"]["total_tokens"] > 10
+
+
+def test_many_threads_give_the_same_answers():
+    texts = [
+        f"Die Rechnungen der {n}. Kundin werden pünktlich bezahlt. The invoices are paid." for n in range(300)
+    ]
+    with ThreadPoolExecutor(16) as pool:
+        stems = list(pool.map(lambda said: text.terms(said, "de"), texts))
+    assert stems == [text.terms(said, "de") for said in texts]

@@ -1,5 +1,6 @@
 """The keyless model behind the same interface as every other model."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -19,7 +20,7 @@ def model() -> FunctionModel:
 async def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     """One whole answer; temperature and length limits are accepted and have no effect."""
     system, user = parts(messages, info)
-    said = write.reply(system, user)
+    said = await asyncio.to_thread(write.reply, system, user)
     used = text.count_tokens(system) + text.count_tokens(user)
     usage = RequestUsage(input_tokens=used, output_tokens=text.count_tokens(said))
     return ModelResponse(parts=[TextPart(said)], usage=usage)
@@ -27,7 +28,7 @@ async def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelRespons
 
 async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
     """The same answer, word by word."""
-    for piece in pieces(write.reply(*parts(messages, info))):
+    for piece in pieces(await asyncio.to_thread(write.reply, *parts(messages, info))):
         yield piece
 
 

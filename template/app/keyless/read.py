@@ -1,5 +1,6 @@
 """Read from a rendered prompt what an extractive model can honestly obey."""
 
+import html
 import re
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class Task:
 def task(system: str, user: str) -> Task:
     """Read a prompt. Where it is silent: two sentences, plain text, no citations."""
     sources = [
-        Source(int(number), f"{page.rpartition('/')[2].replace('-', ' ')} {heading}", text)
+        Source(int(number), html.unescape(f"{page.rpartition('/')[2].replace('-', ' ')} {heading}"), text)
         for number, page, heading, text in PASSAGE.findall(user)
     ]
     rest = re.sub(r"<passages>.*?</passages>", "", user, flags=re.S) if sources else user

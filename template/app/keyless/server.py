@@ -1,5 +1,6 @@
 """The keyless model as an OpenAI-compatible server, for the same client code that speaks to any other."""
 
+import asyncio
 import json
 import time
 import uuid
@@ -48,7 +49,7 @@ def create_server() -> FastAPI:
     async def complete(asked: Request) -> Response:
         system = "\n".join(m.text() for m in asked.messages if m.role in ("system", "developer"))
         user = next((m.text() for m in reversed(asked.messages) if m.role == "user"), "")
-        said = write.reply(system, user)
+        said = await asyncio.to_thread(write.reply, system, user)
         usage = count(system + "\n" + user, said)
         if asked.stream:
             return StreamingResponse(events(said, usage), media_type="text/event-stream")

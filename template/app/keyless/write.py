@@ -15,6 +15,8 @@ FLOOR = 0.5
 # A further sentence is quoted if it scores at least this share of the best one.
 NEXT = 0.6
 MIN_WORDS = 4
+# Ranking compares every sentence with every other: of a longer text only these are read.
+MAX_SENTENCES = 200
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def coverage(question: list[str], sources: list[Source], best: Source, language:
 
 def central(body: str) -> list[str]:
     """The sentences of a text, the most central first; greetings and scraps last."""
-    sentences = list(dict.fromkeys(text.sentences(body)))
+    sentences = list(dict.fromkeys(text.sentences(body)))[:MAX_SENTENCES]
     scores = rank.lexrank(sentences)
     order = sorted(
         range(len(sentences)), key=lambda i: (len(sentences[i].split()) < MIN_WORDS, -scores[i], i)

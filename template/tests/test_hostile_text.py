@@ -1,0 +1,25 @@
+"""Long and awkward text costs little, whatever it holds."""
+
+import time
+
+import pytest
+
+from app import injection, pii
+from app.keyless import write
+
+AWKWARD = ["\n", " \n", "a.", "a-", "1 ", "+1 ", "A1", "# ", "ignore "]
+
+
+@pytest.mark.parametrize("unit", AWKWARD)
+def test_no_pattern_is_quadratic_in_twenty_thousand_characters(unit):
+    hostile = (unit * 20_000)[:20_000]
+    started = time.process_time()
+    injection.rule_in(hostile)
+    pii.redact(hostile)
+    assert time.process_time() - started < 3
+
+
+def test_a_text_of_many_sentences_is_ranked_in_bounded_time():
+    started = time.process_time()
+    assert len(write.central(" ".join(f"Fact {n} is here now." for n in range(3_000)))) == write.MAX_SENTENCES
+    assert time.process_time() - started < 5
