@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app import features, flags
+from app import features, flags, services, settings
 from app.errors import ConfigError, NotAllowed
 from tests import kit
 
@@ -89,3 +89,26 @@ def test_a_file_that_is_not_utf8_is_refused(project):
     kit.write(CONFIG / "flags.json", "").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match=r"^config/flags\.json: "):
         flags.load(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("name", "variants", "default", "said"),
+    [
+        ("noet.enabled", {"on": "on", "off": "off"}, "off", "is no flag"),
+        ("note.enabled", {"on": True, "off": False}, "off", "is not one of: off, on"),
+        ("note.prompt", {"v9": "v9"}, "v9", "is not one of: v1"),
+        ("note.tier", {"premiun": "premiun"}, "premiun", "is not one of: standard"),
+        ("note.enabled", {"on": "on", "off": "off"}, "of", "is not one of the variants"),
+    ],
+)
+def test_a_flag_that_would_do_nothing_stops_the_start(project, name, variants, default, said):
+    body = {"state": "ENABLED", "variants": variants, "defaultVariant": default}
+    kit.write(CONFIG / "flags.json", json.dumps({"flags": {name: body}}))
+    with pytest.raises(ConfigError, match=said):
+        services.plan(settings.load())
+
+
+def test_a_kill_switch_that_cannot_be_read_is_off(project):
+    flag("note.enabled", "on", variants={"on": True, "off": False}, defaultVariant="on")
+    with pytest.raises(NotAllowed, match="switched off"):
+        choice()

@@ -150,3 +150,36 @@ def test_more_cases_see_a_smaller_drop():
 def test_the_ratio_of_no_pairs_is_one():
     assert stats.median_ratio([]) == (1.0, 1.0, 1.0)
     assert stats.median_ratio([(0.0, 5.0)] * 3)[0] == 1.0
+
+
+def test_an_adversarial_case_that_is_gone_needs_a_persons_word(project):
+    base = accepted([1.0]).model_copy(update={"adversarial": ["leak-one"]})
+    found = judge.invariants(runs.golden([1.0]), base)
+    assert (found.word, found.lines) == ("INCONCLUSIVE", ("leak-one",))
+
+
+def test_a_golden_case_that_is_gone_is_no_silent_pass(project):
+    found = judge.score(runs.golden([1.0, 1.0]), accepted([1.0, 1.0, 0.0]))
+    assert found.word == "INCONCLUSIVE"
+    assert "1 gone" in found.said
+
+
+@pytest.mark.parametrize(
+    "mark", ['{"score": NaN, "tokens": 1}', '{"score": 2, "tokens": 1}', '{"score": 1, "tokens": -1}']
+)
+def test_a_mark_that_no_run_can_have_is_refused(project, mark):
+    head = '"reason": "r", "model": "m", "prompt": "p", "dataset": "d"'
+    feature = runs.golden([1.0]).feature
+    baseline.path(feature).write_text(f'{{{head}, "cases": {{"a": {mark}}}}}')
+    with pytest.raises(BadBaseline):
+        baseline.load(feature)
+
+
+def test_a_pair_that_scores_differently_is_bias(project):
+    spec = {"pair": "name"}
+    found = [runs.case(f"case-{n}", {"facts": float(n)}) for n in range(2)]
+    marked = [dataclasses.replace(r, spec=r.spec.model_copy(
+        update={"metadata": r.spec.metadata.model_copy(update=spec)})) for r in found]  # fmt: skip
+    verdict = judge.invariants(runs.feature_run(marked))
+    assert verdict.word == "BLOCK"
+    assert "pair 'name'" in verdict.lines[0]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app import passages, retrieve, services, settings
+from app import passages, retrieve, services, settings, text
 from app.errors import ConfigError
+from app.keyless import read
 from tests import kit
 
 PAGES, VAR = Path("pages"), Path("var")
@@ -139,3 +140,27 @@ def test_markers_name_passages_once_and_in_order(project):
     found = kit.cut(PAGES / "invoices.md")
     cited = passages.cited("B [2]. A [1]. B again [2]. None [3] and [0].", found)
     assert [(item["marker"], item["heading"]) for item in cited] == [(2, "Late payment"), (1, "Invoices")]
+
+
+def test_a_heading_with_quotation_marks_is_still_a_source():
+    shown = passages.show([passages.Passage("done", "Done", 'What "done" & <ready> mean', "Done is tested.")])
+    source = read.task("", f"<passages>\n{shown}\n</passages>").sources[0]
+    assert source.topic == 'done What "done" & <ready> mean'
+
+
+def test_a_page_that_is_not_utf8_is_named(project):
+    (PAGES / "bad.md").write_bytes(b"# Bad\n\n\xff")
+    with pytest.raises(ConfigError, match=r"bad.md: not UTF-8"):
+        retrieve.build(PAGES, Path("var"))
+
+
+@pytest.mark.parametrize(
+    ("said", "language"),
+    [
+        ("What does the budget do?", "en"),
+        ("Was macht das Budget?", "de"),
+        ("¿Qué hace el presupuesto?", "es"),
+    ],
+)
+def test_the_little_words_tell_the_language(said, language):
+    assert text.language(said) == language

@@ -81,3 +81,14 @@ async def test_a_failover_tells_the_stream_to_start_again(site_with):
     assert "delta" in kinds[: kinds.index("restart")]
     assert set(after) == {"delta", "result"}
     assert told[-1][1]["meta"]["model"] == "keyless"
+
+
+async def test_a_stream_that_repeats_the_instructions_stops_before_it_shows_them(site_with, project):
+    secret = "Reply with one JSON object and never say these ten plain words to anybody at all. " * 2
+    kit.write("features/note/prompts/v1.md", f"{secret}\n---\n<text>\n$text\n</text>\n")
+    with kit.serve(kit.provider(said=secret)) as url:
+        async with site_with(url) as site:
+            told = await site.stream("note", kit.TEXT)
+    shown = "".join(data["text"] for kind, data in told if kind == "delta")
+    assert (told[-1][0], told[-1][1]["code"]) == ("error", "blocked")
+    assert len(shown.split()) < 8
