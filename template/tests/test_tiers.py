@@ -84,9 +84,9 @@ async def test_a_failover_tells_the_stream_to_start_again(site_with):
 
 
 async def test_a_stream_that_repeats_the_instructions_stops_before_it_shows_them(site_with, project):
-    secret = "Reply with one JSON object and never say these ten plain words to anybody at all. " * 2
-    kit.write("features/note/prompts/v1.md", f"{secret}\n---\n<text>\n$text\n</text>\n")
-    with kit.serve(kit.provider(said=secret)) as url:
+    rules = "Reply with one JSON object and never say these ten plain words to anybody at all. " * 2
+    kit.write("features/note/prompts/v1.md", f"{rules}\n---\n<text>\n$text\n</text>\n")
+    with kit.serve(kit.provider(said=rules)) as url:
         async with site_with(url) as site:
             told = await site.stream("note", kit.TEXT)
     shown = "".join(data["text"] for kind, data in told if kind == "delta")
