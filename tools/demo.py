@@ -90,7 +90,7 @@ def run(port: int, started: float) -> int:
         first = stream(address, QUESTIONS[0])
         for question in QUESTIONS[1:]:
             ask(address, question)
-        print(f"\nThe app is at {address}/docs; the project is in demo/, the gate's report in")
+        print(f"\nThe app is at {address}; the project is in demo/, the gate's report in")
         print(f"demo/var/reports/report.html. First streamed word after {first - started:.0f} s in all.")
         print("The app stays up; Ctrl-C stops it." if not leaves() else "DEMO_EXIT is set: done.", flush=True)
         return 0 if leaves() else app.wait()
