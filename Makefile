@@ -5,7 +5,7 @@ export PATH := $(PATH):$(CURDIR)/.uv/bin
 
 .PHONY: demo test lint release release-tags
 
-demo: $(UV) ## render a project with the defaults, gate it, start it and ask it three questions
+demo: $(UV) ## render a project with the defaults, start it, ask it three questions and gate it
 	@python3 tools/demo.py
 
 test: lint ## every check and every test

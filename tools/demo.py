@@ -1,4 +1,4 @@
-"""make demo: render a project, install it, run its gate, start it and ask three questions."""
+"""make demo: render a project, install it, start it, ask three questions and run its gate."""
 
 import json
 import os
@@ -31,7 +31,6 @@ def main() -> int:
         step("install", ["uv", "sync", "--quiet"])
         step("set up", ["uv", "run", "app", "setup"])
         step("seed", ["uv", "run", "app", "seed"])
-        step("gate", ["uv", "run", "gate", "all"])
         return run(port, started)
     except subprocess.CalledProcessError as error:
         print(f"\ndemo: '{' '.join(map(str, error.cmd))}' ended with {error.returncode}; see above")
@@ -78,7 +77,7 @@ def free_port() -> int:
 
 
 def run(port: int, started: float) -> int:
-    """Start the app, ask, and stay up until Ctrl-C."""
+    """Start the app, ask, run the whole gate, and stay up until Ctrl-C."""
     command = ["uv", "run", "app", "dev", "--no-reload", "--port", str(port)]
     print(f"\n== start: {' '.join(command)}", flush=True)
     log = DEMO / "var" / "demo.log"
@@ -90,6 +89,7 @@ def run(port: int, started: float) -> int:
         first = stream(address, QUESTIONS[0])
         for question in QUESTIONS[1:]:
             ask(address, question)
+        step("gate", ["uv", "run", "gate", "all"])
         print(f"\nThe app is at {address}; the project is in demo/, the gate's report in")
         print(f"demo/var/reports/report.html. First streamed word after {first - started:.0f} s in all.")
         print("The app stays up; Ctrl-C stops it." if not leaves() else "DEMO_EXIT is set: done.", flush=True)
