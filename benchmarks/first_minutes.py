@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests import frontends
-from tests.test_services import free_port
+from tests.services import free_port
 from tools import checkout
 
 ROOT = Path(__file__).resolve().parents[1]

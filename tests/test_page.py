@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import ROOT
 from tests.rendered import Project
-from tests.test_services import free_port, serving
+from tests.services import free_port, serving
 
 ARTIFACTS = ROOT / "artifacts" / "page"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

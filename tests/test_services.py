@@ -1,70 +1,37 @@
-"""The same app on a real PostgreSQL: only a URL changes."""
+"""The same app on a real PostgreSQL and Redis: only URLs change."""
 
 import json
 import os
 import shutil
-import socket
+import signal
 import subprocess
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests import services
 from tests.rendered import Project
 
 Render = Callable[..., Project]
 
 
-def program(name: str) -> str:
-    """Find a PostgreSQL program, on PATH or where Debian keeps it; skip without one."""
-    debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    found = shutil.which(name) or (str(debian[-1]) if debian else None)
-    if not found:
-        pytest.skip(f"{name} is not installed (Debian: apt-get install postgresql)")
-    return found
-
-
-def free_port() -> int:
-    """Return a free port of the loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def postgres() -> Iterator[str]:
-    """Start a PostgreSQL of our own on loopback; return its URL for SQLAlchemy."""
-    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
-    folder = Path(tempfile.mkdtemp(prefix="slipway-pg-"))  # a short path: it holds a socket
-    if user:
-        shutil.chown(folder, user)
-    port = free_port()
-    data = str(folder / "data")
-    initdb = [program("initdb"), "-D", data, "-U", "app", "--auth=trust", "--no-sync"]
-    subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
-    command = [program("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=folder)
-    try:
-        wait(port)
-        yield f"postgresql+psycopg://app@127.0.0.1:{port}/postgres"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-        shutil.rmtree(folder)
+    """Start a PostgreSQL of our own; return its URL for SQLAlchemy."""
+    with services.postgres() as url:
+        yield url
 
 
-def wait(port: int) -> None:
-    """Wait until something listens, at most half a minute."""
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing listens on port {port}")
+def test_redis_keeps_what_it_is_given_on_its_own_port() -> None:
+    with services.redis() as url:
+        command = [services.program("redis-cli", "redis-tools"), "-u", url]
+        subprocess.run([*command, "set", "colour", "blue"], check=True, capture_output=True)
+        kept = subprocess.run([*command, "get", "colour"], check=True, capture_output=True, text=True)
+    assert kept.stdout == "blue\n"
 
 
 def test_tables_tenants_and_usage_live_in_postgres(
@@ -79,37 +46,69 @@ def test_tables_tenants_and_usage_live_in_postgres(
     project.check(*extra, "app", "setup")
     project.check(*extra, "app", "tenant", "add", "client-one", "--budget-usd", "5")
     key = project.check(*extra, "app", "tenant", "key", "client-one").split()[-1]
-    port = free_port()
-    with serving(project, port, "serve", extra=extra):
+    port = services.free_port()
+    with services.serving(project, port, "serve", extra=extra):
         answer = ask(port, key, "What is an error budget?")
     assert answer["output"]["answered"]
-    count = [program("psql"), postgres.replace("+psycopg", ""), "-At", "-c"]
+    count = [services.program("psql"), postgres.replace("+psycopg", ""), "-At", "-c"]
     rows = subprocess.run(
         [*count, "select tenant_id, outcome from usage"], capture_output=True, text=True, check=True
     )
     assert rows.stdout.splitlines() == ["client-one|ok"]
 
 
-class serving:  # noqa: N801  # reads as a statement
-    """Run the app as in production, for a while."""
-
-    def __init__(self, project: Project, port: int, *words: str, extra: tuple[str, ...] = ()) -> None:
-        self.port = port
-        command = ["uv", "run", "--quiet", *extra, "app", *words, "--port", str(port)]
-        self.process = subprocess.Popen(command, cwd=project.root, env=project.environment())
-
-    def __enter__(self) -> None:
-        wait(self.port)
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=20)
-
-
 def ask(port: int, key: str, question: str) -> dict[str, dict[str, object]]:
     """Ask the answer feature with a key."""
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     body = json.dumps({"question": question}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/answer", body, headers)
     with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
         return dict(json.load(reply))
+
+
+def test_two_apps_and_two_workers_share_postgres_and_redis(
+    render: Render, tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(render().root, tmp_path / "project")
+    project = Project(tmp_path / "project", tmp_path)
+    extra = ("--extra", "postgres", "--extra", "redis")
+    ports = [services.free_port() for _ in range(2)]
+    with services.redis() as url, ExitStack() as opened:
+        for name, value in (("DATABASE_URL", postgres), ("CACHE_URL", url), ("LIMITS_URL", f"async+{url}")):
+            monkeypatch.setenv(f"APP_{name}", value)
+        monkeypatch.setenv("APP_AUTH", "open")
+        project.check(*extra, "app", "setup")
+        for port in ports:
+            opened.enter_context(services.serving(project, port, "serve", extra=extra))
+        for _ in range(2):
+            opened.enter_context(services.working(project, extra))
+        names = [later(ports[n % 2], f"What is an error budget? Number {n}") for n in range(20)]
+        with services.working(project, extra) as third:
+            result(ports[0], names[2])
+            os.killpg(third.pid, signal.SIGKILL)
+        assert {result(ports[n % 2], name)["meta"]["id"] for n, name in enumerate(names)} == set(names)
+        asked = [ask(port, "", "What is an error budget?")["meta"]["cached"] for port in (*ports, ports[0])]
+    assert asked == [False, True, True]
+    count = [services.program("psql"), postgres.replace("+psycopg", ""), "-At", "-c"]
+    query = "select count(*), count(distinct id), min(outcome), max(outcome) from usage"
+    rows = subprocess.run([*count, query], capture_output=True, text=True, check=True)
+    assert rows.stdout.strip() == "23|23|ok|ok"
+
+
+def later(port: int, question: str) -> str:
+    """Ask for an answer later; return where it will be."""
+    headers = {"Content-Type": "application/json", "Prefer": "respond-async"}
+    body = json.dumps({"question": question}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/answer", body, headers)
+    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+        return str(json.load(reply)["id"])
+
+
+def result(port: int, name: str) -> dict[str, dict[str, object]]:
+    """Return a result once it is there, within half a minute."""
+    for _ in range(150):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/results/{name}", timeout=30) as reply:
+            if reply.status == 200:
+                return dict(json.load(reply))
+        time.sleep(0.2)
+    raise TimeoutError(name)

@@ -1,5 +1,7 @@
 """Keep a request inside the feature's token budget, before it is paid for."""
 
+from dataclasses import dataclass
+
 from app import passages, text
 from app.errors import TooLarge
 from app.features import Feature
@@ -7,17 +9,31 @@ from app.passages import Passage
 from app.prompts import Prompt, Rendered
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What is sent: the rendered prompt, its passages, and how many were cut, the worst first."""
+
+    asked: Rendered
+    passages: list[Passage]
+    cut: int
+
+
 def fit(
-    feature: Feature, prompt: Prompt, values: dict[str, str], found: list[Passage]
-) -> tuple[Rendered, list[Passage]]:
-    """Render the prompt with as many of the best passages as fit; raise TooLarge if even none does."""
-    limit, kept = feature.spec.max_input_tokens, list(found)
+    feature: Feature, prompt: Prompt, values: dict[str, str], found: list[Passage], held: int, context: int
+) -> Fitted:
+    """Render the prompt with as many of the best passages as fit; raise TooLarge if even none does.
+
+    `held` tokens are taken by the conversation; `context` is the smallest window of the models, in tokens,
+    from which room for the answer is kept.
+    """
+    limit = min(feature.spec.max_input_tokens, context - feature.spec.max_tokens)
+    kept = list(found)
     while True:
         given = {**values, "passages": passages.show(kept)} if feature.spec.retrieval else values
         rendered = prompt.render(given)
-        tokens = text.count_tokens(rendered.system) + text.count_tokens(rendered.user)
+        tokens = held + text.count_tokens(rendered.system) + text.count_tokens(rendered.user)
         if tokens <= limit:
-            return rendered, kept
+            return Fitted(rendered, kept, len(found) - len(kept))
         if not kept:
             raise TooLarge(f"the input is about {tokens} tokens; '{feature.name}' takes {limit}")
         kept.pop()

@@ -1,39 +1,83 @@
 """The response cache: the same question to the same prompt, model and corpus is paid for once."""
 
+import asyncio
 import hashlib
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from cashews import Cache
 
+from app.disk import Disk
 
-def connect(url: str) -> Cache:
-    """Open the cache by URL; without one nothing is kept.
+MAX_ENTRIES = 10_000
+
+
+class Answers:
+    """A store by URL: none, this process's memory, a file (`sqlite:///path`), or Redis.
 
     A shared store holds JSON, never pickles; a store that is down is a miss.
     """
-    cache = Cache()
-    if not url:
-        cache.setup("mem://", enable=False)
-    elif url.startswith("mem"):
-        cache.setup(url, size=10_000)
-    else:
-        cache.setup(url, pickle_type="json", suppress=True)
-    return cache
+
+    def __init__(self, url: str) -> None:
+        self.disk = Disk(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+        self.store = Cache()
+        self.flights: dict[str, asyncio.Lock] = {}
+        if url.startswith("redis"):
+            self.store.setup(url, pickle_type="json", suppress=True, socket_connect_timeout=1)
+        else:
+            self.store.setup("mem://", size=MAX_ENTRIES, enable=url.startswith("mem"))
+
+    async def get(self, name: str, ttl_s: int) -> dict[str, Any] | None:
+        """A stored answer, or None."""
+        if not ttl_s:
+            return None
+        return self.disk.get(name) if self.disk else await self.store.get(name)
+
+    async def put(self, name: str, value: dict[str, Any], ttl_s: int) -> None:
+        """Keep an answer for `ttl_s` seconds; 0 keeps nothing."""
+        if not ttl_s:
+            return
+        if self.disk:
+            self.disk.put(name, value, ttl_s)
+        else:
+            await self.store.set(name, value, expire=ttl_s)
+
+    async def purge(self, tenant: str) -> None:
+        """Forget every answer that belongs to one tenant alone."""
+        if self.disk:
+            self.disk.purge(prefix(tenant))
+        else:
+            await self.store.delete_match(f"{prefix(tenant)}*")
+
+    @asynccontextmanager
+    async def once(self, name: str, ttl_s: int) -> AsyncIterator[None]:
+        """Let one of the same questions ask at a time; the others then find its answer."""
+        if not ttl_s:
+            yield
+            return
+        lock = self.flights.setdefault(name, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self.flights.pop(name, None)
+
+    async def close(self) -> None:
+        """Release the store."""
+        if self.disk:
+            self.disk.close()
+        await self.store.close()
 
 
-def key(tenant: str, **parts: object) -> str:
-    """The key of an answer; `tenant` is empty where a feature shares its answers."""
-    told = json.dumps(parts, sort_keys=True, default=str)
-    return f"answer:{tenant}:{hashlib.sha256(told.encode()).hexdigest()}"
+def prefix(tenant: str) -> str:
+    """How a tenant's keys begin; answers that are shared have no tenant."""
+    return f"answer:{tenant}:"
 
 
-async def get(cache: Cache, name: str, ttl_s: int) -> dict[str, Any] | None:
-    """A stored answer, or None."""
-    return await cache.get(name) if ttl_s else None
-
-
-async def put(cache: Cache, name: str, value: dict[str, Any], ttl_s: int) -> None:
-    """Keep an answer for `ttl_s` seconds; 0 keeps nothing."""
-    if ttl_s:
-        await cache.set(name, value, expire=ttl_s)
+def key(tenant: str, *parts: object) -> str:
+    """The key of an answer: whose it is, and a hash of all that decides it."""
+    told = json.dumps(parts, default=str)
+    return prefix(tenant) + hashlib.sha256(told.encode()).hexdigest()

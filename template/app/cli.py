@@ -2,19 +2,22 @@
 
 import asyncio
 import os
-from decimal import Decimal
-from typing import Annotated, Any
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from app import cli_tenant
+from app.cli_tenant import with_database
 from app.errors import AppError
 
 cli = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-tenant = typer.Typer(no_args_is_help=True, help="Tenants and their API keys.")
 feature = typer.Typer(no_args_is_help=True, help="Feature folders.")
-cli.add_typer(tenant, name="tenant")
+cli.add_typer(cli_tenant.cli, name="tenant")
 cli.add_typer(feature, name="feature")
 out, err = Console(), Console(stderr=True)
 
@@ -43,7 +46,18 @@ def dev(port: int = 8000, reload: bool = True) -> None:
     out.print(f"Page   http://127.0.0.1:{port}", highlight=False)
     out.print(f"API    http://127.0.0.1:{port}/docs", highlight=False)
     out.print("Stop   Ctrl-C\n", highlight=False)
-    run("127.0.0.1", port, reload=reload)
+    with worker_beside(reload=reload):
+        run("127.0.0.1", port, reload=reload)
+
+
+@contextmanager
+def worker_beside(*, reload: bool) -> Iterator[None]:
+    """A worker process while the block runs."""
+    words = ["worker", *(["--reload"] if reload else [])]
+    program = "import sys; from app.cli import main; sys.argv[0] = 'app'; main()"
+    # Its end is the end of its input, which comes however this process dies.
+    with subprocess.Popen([sys.executable, "-c", program, *words, "--beside"], stdin=subprocess.PIPE):
+        yield
 
 
 @cli.command()
@@ -56,16 +70,41 @@ def run(host: str, port: int, *, reload: bool) -> None:
     """Hand over to uvicorn; with `reload` a changed file restarts the app."""
     import uvicorn
 
-    from app import services, settings
+    from app import server, services, settings, web
 
     # Open everything once: what is missing is said here, in one message, and not by the server.
-    asyncio.run(services.rehearse(services.plan(settings.load())))
-    watched = ["app", "features", "config"] if reload else None
-    includes = ["*.py", "*.toml", "*.md", "*.json"] if reload else None
+    plan = services.plan(settings.load())
+    asyncio.run(services.rehearse(plan))
+    if not reload:
+        return server.run(web.create_app(plan), host, port, plan.settings.drain_s)
     uvicorn.run(
-        "app.main:create", factory=True, host=host, port=port, reload=reload,
-        reload_dirs=watched, reload_includes=includes, log_config=None, server_header=False,
+        "app.main:create", factory=True, host=host, port=port, reload=True,
+        reload_dirs=["app", "features", "config"], reload_includes=["*.py", "*.toml", "*.md", "*.json"],
+        log_config=None, server_header=False,
     )  # fmt: skip
+    return None
+
+
+@cli.command()
+def worker(
+    reload: Annotated[bool, typer.Option(help="start again when a file changes")] = False,
+    beside: Annotated[bool, typer.Option(help="stop when the standard input ends")] = False,
+) -> None:
+    """Answer what waits: requests asked for later, and those whose process died."""
+    from app import worker
+
+    worker.run(reload=reload, beside=beside)
+
+
+@cli.command()
+def prewarm(limit: Annotated[int, typer.Option(help="of each feature")] = 100) -> None:
+    """Fill the cache with the questions that were asked most, so that a restart does not cost them again."""
+    from app import prewarm, services, settings
+
+    with err.status("asking"):
+        counts = asyncio.run(prewarm.run(services.plan(settings.load()), limit))
+    for name, (asked, cached) in counts.items():
+        out.print(f"{name}: {asked} asked, {cached} were cached", highlight=False)
 
 
 @cli.command()
@@ -145,60 +184,3 @@ def feature_new(name: Annotated[str, typer.Argument(help="a-z, 0-9 and _, a lett
     for path in scaffold.write(settings.load().features_dir, name):
         out.print(path.as_posix(), highlight=False)
     out.print(f"\nNext: edit prompts/v1.md and golden.yaml, then: uv run gate evals {name}", highlight=False)
-
-
-@tenant.command("add")
-def tenant_add(name: str, title: str = "", budget_usd: float | None = None) -> None:
-    """Create a tenant; the budget is in dollars a month, without one it is unlimited."""
-    from app import tenants
-
-    budget = None if budget_usd is None else Decimal(str(budget_usd))
-    with_database(lambda engine, _: tenants.add(engine, name, title or name, budget))
-    out.print(f"tenant {name}; next: uv run app tenant key {name}", highlight=False)
-
-
-@tenant.command("key")
-def tenant_key(name: str) -> None:
-    """Create an API key and show it, this once."""
-    from app import tenants
-
-    key = with_database(lambda engine, config: tenants.create_key(engine, config, name))
-    err.print("Keep it now: it is not shown again.", highlight=False)
-    print(key)
-
-
-@tenant.command("revoke")
-def tenant_revoke(name: str) -> None:
-    """Revoke all keys of a tenant."""
-    from app import tenants
-
-    count = with_database(lambda engine, _: tenants.revoke_keys(engine, name))
-    out.print(f"revoked {count} keys of {name}", highlight=False)
-
-
-@tenant.command("list")
-def tenant_list() -> None:
-    """List the tenants."""
-    from app import tenants
-
-    table = Table("tenant", "name", "budget a month", "state")
-    for item in with_database(lambda engine, _: tenants.every(engine)):
-        budget = "unlimited" if item.budget_usd is None else f"{item.budget_usd:.2f} USD"
-        table.add_row(item.id, item.name, budget, "paused" if item.paused else "active")
-    out.print(table)
-
-
-def with_database(work: Any) -> Any:
-    """Run one piece of work on the open database; raise ConfigError if it is not set up."""
-    from app import db, settings
-
-    async def opened() -> Any:
-        config = settings.load()
-        engine = db.connect(config.database_url)
-        try:
-            await db.require(engine)
-            return await work(engine, config)
-        finally:
-            await engine.dispose()
-
-    return asyncio.run(opened())

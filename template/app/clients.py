@@ -1,7 +1,11 @@
 """Make the clients of the models in the registry; each speaks the same interface."""
 
 import httpx2
+from pydantic_ai.concurrency import ConcurrencyLimiter
+from pydantic_ai.exceptions import ConcurrencyLimitExceeded, ModelAPIError
 from pydantic_ai.models import Model as Client
+from pydantic_ai.models.concurrency import ConcurrencyLimitedModel
+from pydantic_ai.settings import ModelSettings
 
 from app.errors import ConfigError, Fault
 from app.keyless import model as keyless
@@ -9,16 +13,34 @@ from app.models import Model, Registry
 from app.settings import Settings
 
 
+class Slots(ConcurrencyLimiter):
+    """As many calls at once as a model takes; as many more wait, so none longer than a call may last."""
+
+    async def acquire(self, source: str) -> None:
+        """Take a slot; raise ModelAPIError, after which the next model is asked, where too many wait."""
+        try:
+            await super().acquire(source)
+        except ConcurrencyLimitExceeded as error:
+            raise ModelAPIError(source, f"busy: {error}; see max_running in models.toml") from error
+
+
 def connect(registry: Registry, settings: Settings, http: httpx2.AsyncClient) -> dict[str, Client]:
-    """One client a model, all on one HTTP pool; raise ConfigError where a model's key is not set."""
-    missing = [
-        Fault(settings.config_dir / "models.toml", f"models.{name}.key", no_key(model.key))
-        for name, model in registry.models.items()
-        if model.key and model.key not in settings.keys
-    ]
-    if missing:
-        raise ConfigError(missing)
-    return {name: client(model, settings, http) for name, model in registry.models.items()}
+    """One client a chat model, all on one HTTP pool; raise ConfigError where a key or package is missing."""
+    faults: list[Fault] = []
+    made: dict[str, Client] = {}
+    path = settings.config_dir / "models.toml"
+    for name, model in registry.models.items():
+        try:
+            if model.key and model.key not in settings.keys:
+                faults.append(Fault(path, f"models.{name}.key", no_key(model.key)))
+            elif model.kind == "chat":
+                made[name] = client(model, settings, http)
+        except ImportError:
+            remedy = f"the package of '{model.provider}' is missing: uv sync --extra {model.provider}"
+            faults.append(Fault(path, f"models.{name}.provider", remedy))
+    if faults:
+        raise ConfigError(faults)
+    return made
 
 
 def no_key(name: str) -> str:
@@ -30,12 +52,31 @@ def client(model: Model, settings: Settings, http: httpx2.AsyncClient) -> Client
     """The client of one model. Retries are off: the next tier is the retry."""
     if model.provider == "keyless":
         return keyless.model()
-    # Imported here: the vendor's package costs a second of every start, also of one that never calls it.
+    key = settings.keys[model.key].get_secret_value() if model.key else "none"
+    wait_s = model.timeout_s or settings.model_timeout_s
+    limits = ModelSettings(timeout=wait_s, request_timeout=wait_s, max_retries=0)
+    slots = Slots(model.max_running, max_queued=model.max_running)
+    return ConcurrencyLimitedModel(remote(model, key, http, limits), slots)
+
+
+def remote(model: Model, key: str, http: httpx2.AsyncClient, limits: ModelSettings) -> Client:
+    """The vendor's client; raise ImportError where its extra is not installed."""
+    # Imported here: a vendor's package costs seconds of every start, also of one that never calls it.
+    url = model.base_url or None
+    if model.provider == "anthropic":
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        anthropic = AnthropicProvider(api_key=key, base_url=url, http_client=http)
+        return AnthropicModel(model.name, provider=anthropic, settings=limits)
+    if model.provider == "google":
+        from pydantic_ai.models.google import GoogleModel
+        from pydantic_ai.providers.google import GoogleProvider
+
+        google = GoogleProvider(api_key=key, base_url=url, http_client=http)
+        return GoogleModel(model.name, provider=google, settings=limits)
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
-    key = settings.keys[model.key].get_secret_value() if model.key else "none"
-    provider = OpenAIProvider(base_url=model.base_url, api_key=key, http_client=http)
-    wait_s = model.timeout_s or settings.model_timeout_s
-    limits = {"timeout": wait_s, "request_timeout": wait_s, "max_retries": 0}
-    return OpenAIChatModel(model.name, provider=provider, settings=limits)  # type: ignore[arg-type]
+    openai = OpenAIProvider(base_url=url, api_key=key, http_client=http)
+    return OpenAIChatModel(model.name, provider=openai, settings=limits)

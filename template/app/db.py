@@ -4,12 +4,13 @@ import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, DateTime, ForeignKey, Numeric, event, text
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Numeric, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -46,6 +47,7 @@ class ApiKey(Base):
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
     hint: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
@@ -56,9 +58,12 @@ class Usage(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     tenant_id: Mapped[str] = mapped_column(index=True)
+    user_id: Mapped[str] = mapped_column(default="")
     feature: Mapped[str]
     prompt: Mapped[str]
+    variant: Mapped[str] = mapped_column(default="")
     model: Mapped[str]
+    policy: Mapped[str] = mapped_column(default="")
     outcome: Mapped[str]
     cached: Mapped[bool]
     input_tokens: Mapped[int]
@@ -67,6 +72,50 @@ class Usage(Base):
     latency_ms: Mapped[float]
     first_token_ms: Mapped[float | None]
     flags: Mapped[list[str]] = mapped_column(JSON)
+    failed_models: Mapped[int] = mapped_column(default=0)
+    estimated: Mapped[bool] = mapped_column(default=False)
+
+
+class Spend(Base):
+    """What a tenant spent in a month, added up in the transaction that writes its usage rows."""
+
+    __tablename__ = "spend"
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)
+    usd: Mapped[Decimal] = mapped_column(Numeric(14, 8))
+    tokens: Mapped[int] = mapped_column(BigInteger)
+
+
+class Result(Base):
+    """A request and its answer, kept for its tenant until `expires_at`; with a conversation it is a turn."""
+
+    __tablename__ = "result"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(index=True)
+    user_id: Mapped[str] = mapped_column(default="")
+    conversation_id: Mapped[str] = mapped_column(default="", index=True)
+    feature: Mapped[str]
+    given: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(index=True)  # waiting, running, done or failed
+    body: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    summary: Mapped[str] = mapped_column(default="")
+    lease_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+
+
+class Alert(Base):
+    """A promise that is being broken: open until `resolved_at`."""
+
+    __tablename__ = "alert"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    subject: Mapped[str]
+    severity: Mapped[str]
+    said: Mapped[str]
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now, index=True)
+    notified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    resolved_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 def connect(url: str) -> AsyncEngine:

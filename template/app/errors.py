@@ -10,8 +10,10 @@ AppError
 │   ├── TooLarge         413
 │   ├── Invalid          422
 │   ├── Blocked          422
-│   └── RateLimited      429
-└── TiersExhausted       503
+│   ├── RateLimited      429
+│   └── QueueFull        429
+├── TiersExhausted       503
+└── Unavailable          503
 """
 
 from dataclasses import dataclass
@@ -118,6 +120,22 @@ class RateLimited(RequestError):
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class QueueFull(RequestError):
+    """Too many jobs wait."""
+
+    status = 429
+    code = "queue_full"
+    retry_after_s = 5
+
+
+class Unavailable(AppError):
+    """The database is away."""
+
+    status = 503
+    code = "unavailable"
+    retry_after_s = 5
 
 
 class TiersExhausted(AppError):

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["meta", "delta", "restart", "result", "error"]
+Kind = Literal["meta", "delta", "restart", "retract", "result", "error"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """`meta` first, then `delta` per piece of text (`restart`: forget them), then `result` or `error`."""
+    """`meta`, a `delta` a piece of text, then `result` or `error`; `restart`, `retract`: forget what came."""
 
     kind: Kind
     data: dict[str, object]

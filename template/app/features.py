@@ -6,14 +6,15 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_ai.tools import Tool
 
-from app import files, prompts
+from app import files, prompts, tools
 from app.errors import ConfigError, Fault
 from app.prompts import Prompt
 from app.spec import Spec
@@ -26,7 +27,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature, loaded and checked. `finish` turns a text model's words into Output's fields."""
+    """One feature, loaded and checked; steps.py may bring the last three.
+
+    `prepare` changes the Input before it is used, `finish` turns a text model's words into Output's fields.
+    `digest` names what the model is asked and must answer, prompts apart.
+    """
 
     name: str
     folder: Path
@@ -34,7 +39,10 @@ class Feature:
     prompts: dict[str, Prompt]
     Input: type[BaseModel]
     Output: type[BaseModel]
+    digest: str
+    prepare: Callable[[BaseModel], BaseModel] | None = None
     finish: Callable[..., dict[str, object]] | None = None
+    tools: dict[str, Tool[None]] = field(default_factory=dict)
 
 
 def load_all(root: Path) -> dict[str, Feature]:
@@ -70,8 +78,9 @@ def load(folder: Path) -> Feature:
     if faults or not spec or not types:
         raise ConfigError(faults)
     given, answer = (rename(folder.name, kind, base) for kind, base in zip(KINDS, types, strict=True))
-    finish = getattr(steps, "finish", None)
-    return Feature(folder.name, folder, spec, texts, given, answer, finish)
+    own = {name: getattr(steps, name, None) for name in ("prepare", "finish")}
+    offered = tools.load(getattr(steps, "TOOLS", []))
+    return Feature(folder.name, folder, spec, texts, given, answer, digest(folder), **own, tools=offered)
 
 
 def attempt(faults: list[Fault], read: Callable[[], T]) -> T | None:
@@ -177,8 +186,8 @@ def misfit(toml: Path, where: str, example: dict[str, object], kind: type[BaseMo
     return []
 
 
-def digest(feature: Feature) -> str:
-    """A hash of what the model is asked and must answer: spec, schema and steps, prompts apart."""
-    names = [n for n in ("feature.toml", "schema.py", "steps.py") if (feature.folder / n).exists()]
-    content = b"".join((feature.folder / n).read_bytes() for n in names)
+def digest(folder: Path) -> str:
+    """A hash of spec, schema and steps."""
+    names = [n for n in ("feature.toml", "schema.py", "steps.py") if (folder / n).exists()]
+    content = b"".join((folder / n).read_bytes() for n in names)
     return hashlib.sha256(content).hexdigest()[:12]

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TypeVar
@@ -59,7 +60,10 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> list[
             given = item.get("input")
             hidden = isinstance(given, dict | list) or where.partition(".")[0] in SECRETS
             shown = "" if hidden else f" (found: {given!r})"
-            others.append(Fault(path, where, item["msg"] + shown))
+            names = re.findall("'([^']+)'", str(item.get("ctx", {}).get("expected", "")))
+            close = difflib.get_close_matches(str(given), names, n=1)
+            meant = f"; did you mean '{close[0]}'?" if close else ""
+            others.append(Fault(path, where, item["msg"] + shown + meant))
     return unknown + others
 
 

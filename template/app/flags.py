@@ -18,6 +18,7 @@ class Choice:
 
     prompt: str
     tiers: list[str]
+    variant: str = ""
 
 
 def load(config: Path) -> FlagdCore:
@@ -32,15 +33,24 @@ def load(config: Path) -> FlagdCore:
     return core
 
 
-def choose(core: FlagdCore, feature: Feature, tenant: str) -> Choice:
-    """The prompt version and tiers for this tenant; feature.toml decides where no flag does."""
+def choose(
+    core: FlagdCore, feature: Feature, tenant: str, tier: str = "", *, economy: bool = False
+) -> Choice:
+    """The prompt version and tiers for this tenant; feature.toml decides where no flag does.
+
+    `tier` is the gate's, to judge one tier alone; with `economy` the feature's smaller tier goes first.
+    """
     context = EvaluationContext(targeting_key=tenant, attributes={"tenant": tenant})
     if resolve(core, f"{feature.name}.enabled", "on", context) == "off":
         raise NotAllowed(f"feature '{feature.name}' is switched off")
     prompt = resolve(core, f"{feature.name}.prompt", feature.spec.prompt, context)
-    tier = resolve(core, f"{feature.name}.tier", "", context)
+    tier = tier or resolve(core, f"{feature.name}.tier", "", context)
     known = prompt if prompt in feature.prompts else feature.spec.prompt
-    return Choice(known, [tier] if tier else feature.spec.tiers)
+    tiers = [tier] if tier else feature.spec.tiers
+    if economy and feature.spec.economy and not tier:
+        tiers = [feature.spec.economy.tier, *tiers]
+    variant = f"{prompt}/{tier}" if (prompt, tier) != (feature.spec.prompt, "") else ""
+    return Choice(known, tiers, variant)
 
 
 def resolve(core: FlagdCore, name: str, default: str, context: EvaluationContext) -> str:

@@ -4,12 +4,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from app import injection, pii, text
+from app import injection, leak, pii, text
 from app.errors import Blocked
+from app.pii import Vault
 from app.prompts import Prompt
 from app.spec import Guard
-
-NGRAM = 8
 
 
 @cache
@@ -21,23 +20,31 @@ def insults() -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class Checked:
-    """Text that may go on, and what was found in it."""
+    """Text that may go on, what was found in it and taken out; `classes` are of what is left in it."""
 
     values: dict[str, str]
-    flags: tuple[str, ...] = ()
+    flags: tuple[str, ...]
+    vault: Vault
+    classes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Output:
+    """An answer that may be given, and what was found in it."""
+
+    text: str
+    flags: tuple[str, ...]
 
 
 def check_input(rules: Guard, values: dict[str, str]) -> Checked:
     """Redact and flag the caller's text by the feature's rules, or raise Blocked with what was seen."""
-    whole, flags = "\n".join(values.values()), []
-    seen = injection.rule_in(whole)
-    if seen and rules.injection != "off":
+    whole, flags, vault = "\n".join(values.values()), [], Vault()
+    seen = injection.rule_in(whole) if rules.injection != "off" else ""
+    if seen:
         flags.append("injection")
         if rules.injection == "block":
-            raise Blocked(
-                f"the text reads like an attack on the instructions (rule '{seen}'); rephrase it",
-                tuple(flags),
-            )
+            what = f"the text reads like an attack on the instructions (rule '{seen}'); rephrase it"
+            raise Blocked(what, tuple(flags))
     if rules.toxicity != "off" and insults().search(whole):
         flags.append("toxicity")
         if rules.toxicity == "block":
@@ -48,25 +55,32 @@ def check_input(rules: Guard, values: dict[str, str]) -> Checked:
     if kinds:
         flags.append("pii")
         if rules.pii == "block":
-            seen = ", ".join(kinds)
-            raise Blocked(f"the text contains personal data ({seen}); remove it", tuple(flags))
+            what = f"the text contains personal data ({', '.join(kinds)}); remove it"
+            raise Blocked(what, tuple(flags))
         if rules.pii == "redact":
-            values = {name: pii.redact(value) for name, value in values.items()}
-    return Checked(values, tuple(flags))
+            values, kinds = {name: vault.hide(value) for name, value in values.items()}, []
+    classes = {"secret" if kind == "secret" else "personal" for kind in kinds}
+    return Checked(values, tuple(flags), vault, frozenset(classes))
 
 
-def check_output(rules: Guard, answer: str, prompt: Prompt) -> tuple[str, ...]:
-    """Flags of an answer; raise Blocked if it repeats the instructions."""
-    if leaks(answer, prompt.system):
-        raise Blocked("the answer repeated the instructions and was withheld", ("leak",))
-    toxic = rules.toxicity != "off" and bool(insults().search(answer))
-    personal = rules.pii != "off" and bool(pii.kinds(answer))
-    found = {"output-toxicity": toxic, "output-pii": personal}
-    return tuple(name for name, hit in found.items() if hit)
+def check_output(rules: Guard, answer: str, prompt: Prompt, reference: str) -> Output:
+    """An answer by the feature's rules; raise Blocked where they say so. A placeholder is no finding."""
+    flags = []
+    if rules.leak != "off" and leak.leaks(answer, prompt.system, reference):
+        if rules.leak == "block":
+            raise Blocked("the answer repeated the instructions and was withheld", ("leak",))
+        flags.append("leak")
+    if rules.toxicity != "off" and insults().search(answer):
+        flags.append("output-toxicity")
+        answer = acted(rules.toxicity, answer, insults().sub("[insult]", answer), "output-toxicity")
+    if rules.pii != "off" and pii.kinds(answer):
+        flags.append("output-pii")
+        answer = acted(rules.pii, answer, pii.redact(answer), "output-pii")
+    return Output(answer, tuple(flags))
 
 
-def leaks(answer: str, instructions: str) -> bool:
-    """Whether eight words in a row of the instructions stand in the answer."""
-    said, secret = answer.casefold().split(), instructions.casefold().split()
-    spoken = {tuple(said[i : i + NGRAM]) for i in range(len(said) - NGRAM + 1)}
-    return any(tuple(secret[i : i + NGRAM]) in spoken for i in range(len(secret) - NGRAM + 1))
+def acted(action: str, answer: str, redacted: str, flag: str) -> str:
+    """The answer after the rule's action; raise Blocked for `block`."""
+    if action == "block":
+        raise Blocked("the answer contained what this feature may not say and was withheld", (flag,))
+    return redacted if action == "redact" else answer

@@ -1,26 +1,59 @@
-"""How often a tenant may ask: a moving window a minute."""
+"""How often a tenant may ask: a moving window a minute, counted here or in a Redis for all processes."""
 
+import logging
 import math
 import time
+from typing import Any
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import storage_from_string
 
-from app.errors import RateLimited
+from app.errors import ConfigError, Fault, RateLimited
+from app.settings import CONFIG
+
+log = logging.getLogger(__name__)
+# Redis is asked again this long after it failed; until then this process counts alone.
+AWAY_S = 5
 
 
 class Limits:
-    """The counters of this process."""
+    """The counters; without the shared store this process's own."""
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: int, url: str = "memory://") -> None:
         self.item = RateLimitItemPerMinute(per_minute)
-        self.window = MovingWindowRateLimiter(MemoryStorage())
+        self.own = MovingWindowRateLimiter(MemoryStorage())
+        self.window = self.own if url.startswith("memory") else MovingWindowRateLimiter(shared(url))
+        self.away_s = 0.0
 
     async def check(self, tenant: str) -> None:
         """Count one request; raise RateLimited with the seconds to wait."""
-        if await self.window.hit(self.item, tenant):
+        if self.window is self.own or time.monotonic() < self.away_s:
+            return await self.count(self.own, tenant)
+        try:
+            return await self.count(self.window, tenant)
+        except StorageError:
+            log.warning("the store of rate limits is away; this process counts alone")
+            self.away_s = time.monotonic() + AWAY_S
+            return await self.count(self.own, tenant)
+
+    async def count(self, window: MovingWindowRateLimiter, tenant: str) -> None:
+        """Count one request in one window."""
+        if await window.hit(self.item, tenant):
             return
-        stats = await self.window.get_window_stats(self.item, tenant)
+        stats = await window.get_window_stats(self.item, tenant)
         wait_s = max(1, math.ceil(stats.reset_time - time.time()))
         raise RateLimited(f"more than {self.item.amount} requests a minute; wait {wait_s} s", wait_s)
+
+
+def shared(url: str) -> Any:
+    """The store by URL; raise ConfigError for one that cannot be."""
+    try:
+        return storage_from_string(url, wrap_exceptions=True, implementation="redispy", socket_timeout=1)
+    except (ConfigurationError, ValueError, ImportError) as error:
+        what = (
+            f"{type(error).__name__}: write memory:// or, after 'uv sync --extra redis', async+redis://host"
+        )
+        raise ConfigError([Fault(CONFIG, "limits_url", what)]) from error

@@ -9,6 +9,7 @@ from app import pii
 from app.settings import Settings
 
 HIDDEN = ("authorization", "key", "token", "password", "secret", "pepper", "cookie")
+QUIET = ("aiosqlite", "alembic", "httpcore2", "httpx2", "openai")  # they log parameters and whole bodies
 TRUSTED = ("timestamp", "level", "logger", "id")
 
 
@@ -37,8 +38,16 @@ def configure(settings: Settings) -> None:
     for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
-    for name in ("alembic", "httpx2"):
+    logging.getLogger("uvicorn.access").addFilter(cut_query)
+    for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def cut_query(record: logging.LogRecord) -> bool:
+    """Take the query string out of an access line: a key put there by mistake may have any form."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(a.partition("?")[0] if isinstance(a, str) else a for a in record.args)
+    return True
 
 
 def clean(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:

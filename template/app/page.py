@@ -51,7 +51,7 @@ def routes(plan: Plan) -> APIRouter:
     @router.get("/v1/pages/{feature}/{page:path}")
     async def cited(feature: str, page: str, request: Request) -> dict[str, str]:
         held: Services = request.app.state.services
-        await tenants.authenticate(held.engine, plan.settings, tenants.bearer(request.headers))
+        await held.access.caller(tenants.bearer(request.headers))
         return {"page": page, "text": page_text(plan, feature, page)}
 
     return router

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 
 def luhn(number: str) -> bool:
@@ -83,3 +84,76 @@ def redact(text: str) -> str:
         label = f"[{name.partition('-')[0]}]"
         text = pattern.sub(lambda m, v=valid, x=label: x if v(m.group()) else m.group(), text)  # type: ignore[misc]
     return text
+
+
+PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(dict.fromkeys(name.partition('-')[0] for name in KINDS))})-\d+\]")
+
+
+class Vault:
+    """What was taken out of one request, for its own answer alone: never logged, cached or stored."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.values: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Vault({len(self.values)} values)"
+
+    def hide(self, text: str) -> str:
+        """The text with each finding replaced by a placeholder, such as `[email-1]`; a value has one."""
+        taken = set(PLACEHOLDER.findall(text))
+        for kind, (pattern, valid) in KINDS.items():
+            label = kind.partition("-")[0]
+            for value in dict.fromkeys(m.group() for m in pattern.finditer(text) if valid(m.group())):
+                text = text.replace(value, self.name(label, value, taken))
+        return text
+
+    def name(self, label: str, value: str, taken: set[str]) -> str:
+        """The placeholder of a value; never one that the caller's own text has."""
+        if value not in self.names:
+            number = 1 + sum(name.startswith(f"[{label}-") for name in self.values)
+            while f"[{label}-{number}]" in taken or f"[{label}-{number}]" in self.values:
+                number += 1
+            self.names[value] = f"[{label}-{number}]"
+            self.values[f"[{label}-{number}]"] = value
+        return self.names[value]
+
+    def restore(self, text: str) -> str:
+        """The text with the values back in their places."""
+        return PLACEHOLDER.sub(lambda m: self.values.get(m.group(), m.group()), text)
+
+    def restore_all(self, content: Any) -> Any:
+        """The same for every text inside lists and dicts."""
+        if not self.values:
+            return content
+        if isinstance(content, str):
+            return self.restore(content)
+        if isinstance(content, dict):
+            return {key: self.restore_all(value) for key, value in content.items()}
+        return [self.restore_all(item) for item in content] if isinstance(content, list) else content
+
+
+class Restorer:
+    """Puts the values back into text that comes in pieces; a placeholder may be cut by them."""
+
+    def __init__(self, vault: Vault) -> None:
+        self.vault, self.held = vault, ""
+
+    def feed(self, piece: str) -> str:
+        """Take a piece; returns what is whole."""
+        if not self.vault.values:
+            return piece
+        self.held += piece
+        opened = self.held.rfind("[")
+        whole = (
+            len(self.held)
+            if opened < 0 or "]" in self.held[opened:] or len(self.held) - opened > 16
+            else opened
+        )
+        shown, self.held = self.held[:whole], self.held[whole:]
+        return self.vault.restore(shown)
+
+    def end(self) -> str:
+        """The rest."""
+        shown, self.held = self.held, ""
+        return self.vault.restore(shown)

@@ -5,148 +5,239 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
-from app import budget, cache, flags, guard, policy, tenants, tiers
+from app import (
+    budget,
+    cache,
+    flags,
+    guard,
+    leak,
+    policy,
+    problems,
+    recall,
+    reply,
+    results,
+    retrieve,
+    shape,
+    tiers,
+)
+from app.access import Caller
+from app.conversation import History
 from app.errors import AppError, Blocked
 from app.events import Emit, Event, ignore
 from app.features import Feature
-from app.keyless.model import pieces
+from app.outlet import Outlet
 from app.passages import Passage
 from app.prompts import Prompt
-from app.record import Row
-from app.services import Services, digest
+from app.row import Row
+from app.services import Services
+from app.tiers import Bill, Call, Target
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request: what is asked of which feature, with which key; evals put `planted` passages first."""
+    """One request: what is asked of which feature, and by whom.
+
+    A job names its `caller`, who was checked when it was taken; evals put `planted` passages first.
+    A `durable` request can be fetched by its id meanwhile, and is finished by a worker if this process dies.
+    """
 
     feature: Feature
     given: BaseModel
     key: str = ""
+    address: str = ""
+    caller: Caller | None = None
+    user: str = ""
+    conversation: str = ""
     planted: tuple[Passage, ...] = ()
+    tier: str = ""
+    durable: bool = False
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The feature's output, the row that is recorded of it, and the passages that the model saw."""
+    """The response's body; what the model `said` before the caller's own data came back; row and passages."""
 
-    output: BaseModel
+    body: dict[str, Any]
+    said: dict[str, Any]
     row: Row
     passages: list[Passage]
+
+
+@dataclass
+class Kept:
+    """What a request leaves: its row, and the body of its result."""
+
+    row: Row
+    body: dict[str, Any] | None = None
 
 
 async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
     """Answer one request; raise an AppError that says why not. Either way one usage row is written."""
     feature, spec, plan = ask.feature, ask.feature.spec, services.plan
-    with recorded(services, feature) as row:
-        caller = await tenants.authenticate(services.engine, plan.settings, ask.key)
-        row.tenant_id = caller.id
-        await services.limits.check(caller.id)
+    with recorded(services, ask) as kept:
+        row = kept.row
+        caller = await admitted(services, ask, row)
 
-        checked = guard.check_input(spec.guard, as_text(ask.given))
+        checked = guard.check_input(spec.guard, await prepared(ask))
         row.flags += checked.flags
-        choice = flags.choose(plan.flags, feature, caller.id)
-        prompt = feature.prompts[choice.prompt]
+        economy = plan.economises(feature, caller)
+        choice = flags.choose(plan.flags, feature, caller.id, ask.tier, economy=economy)
+        prompt, row.variant = feature.prompts[choice.prompt], choice.variant
         row.prompt = prompt.version
-        models = policy.permit(plan.policy, spec.use_case, plan.registry.in_tiers(choice.tiers))
+        asked_models = plan.registry.in_tiers(choice.tiers)
+        decision = policy.permit(plan.policy, spec.use_case, asked_models, checked.classes)
+        row.policy, models = decision.said, decision.allowed
 
-        found = [*ask.planted, *search(services, feature, checked.values)]
-        asked, passages = budget.fit(feature, prompt, checked.values, found)
-        emit(Event("meta", {"id": row.id, "feature": feature.name, "prompt": prompt.version}))
+        bill, targets = Bill(), services.targets(feature, models)
+        try:
+            owner = caller.id, ask.user, ask.conversation
+            history, summarised = await recall.history(services, feature, owner, targets, checked.vault, bill)
+            found = [*ask.planted, *await searched(services, feature, caller, checked.values)]
+            context = min(model.context for model in models.values())
+            fitted = budget.fit(feature, prompt, checked.values, found, history.tokens(), context)
+            canary = leak.canary(plan.settings.pepper.get_secret_value(), prompt.digest)
+            if ask.durable:
+                await services.recorder.keep(result(ask, row, "running", None, plan.settings.lease_s))
+            emit(Event("meta", {"id": row.id, "feature": feature.name, "prompt": prompt.version}))
 
-        scope = "" if spec.shared_cache else caller.id
-        key = cache.key(scope, asked=asked, models=list(models), state=digest(plan, feature))
-        if stored := await cache.get(services.cache, key, spec.cache_ttl_s):
-            return replay(feature, stored, row, passages, emit)
-
-        done = await tiers.complete(
-            feature, models, services.clients, asked, passages, watched(row, prompt, emit)
-        )
-        row.model, row.input_tokens, row.output_tokens = done.name, done.input_tokens, done.output_tokens
-        row.cost_usd = done.model.cost_usd(done.input_tokens, done.output_tokens)
-        row.flags += guard.check_output(spec.guard, done.text, prompt)
-
-        kept = {"output": done.output.model_dump(mode="json"), "text": done.text, "model": done.name}
-        await cache.put(services.cache, key, kept, spec.cache_ttl_s)
-        return Answer(done.output, row, passages)
+            scope = "" if spec.shared_cache and not ask.conversation else caller.id
+            told = (fitted.asked.system, fitted.asked.user, history.digest(), list(models))
+            key = cache.key(scope, feature.name, plan.digests[feature.name], *told)
+            outlet = Outlet(row, lambda: leak.Watch(prompt.system, canary), checked.vault, emit)
+            async with services.cache.once(key, spec.cache_ttl_s):
+                stored = await services.cache.get(key, spec.cache_ttl_s)
+                if stored is None:
+                    call = called(ask, prompt, canary, fitted, history, row)
+                    stored = await completed(call, targets, bill, outlet)
+                    await services.cache.put(key, stored, spec.cache_ttl_s)
+                else:
+                    row.cached = True
+                    outlet.replay(stored["text"])
+        finally:
+            billed(row, bill)
+        row.model = stored["model"]
+        output = feature.Output.model_validate(checked.vault.restore_all(stored["output"]))
+        kept.body = reply.body(output, row, fitted.cut, summarised)
+        return Answer(kept.body, stored["output"], row, fitted.passages)
 
 
 @contextmanager
-def recorded(services: Services, feature: Feature) -> Iterator[Row]:
+def recorded(services: Services, ask: Ask) -> Iterator[Kept]:
     """One usage row around a request: its outcome is `ok`, the error's code, or `cut`."""
-    row = Row(uuid.uuid4().hex, feature.name)
+    row = Row(ask.id, ask.feature.name, user_id=ask.user)
+    kept = Kept(row)
     try:
-        yield row
+        yield kept
         row.outcome = "ok"
     except AppError as error:
         row.outcome = error.code
         row.flags += error.flags if isinstance(error, Blocked) else ()
+        kept.body = problems.describe(error, row.id)
         raise
     except Exception:
         row.outcome = "internal"
-        log.exception("request failed", extra={"id": row.id, "feature": feature.name})
+        kept.body = problems.unknown(row.id)
+        log.exception("request failed", extra={"id": row.id, "feature": row.feature})
         raise
     finally:
         row.latency_ms = row.elapsed_ms()
+        leave(services, ask, kept)
+
+
+def leave(services: Services, ask: Ask, kept: Kept) -> None:
+    """Queue the row, and the result where one is kept; a cut durable request stays for the worker."""
+    row, spec = kept.row, ask.feature.spec
+    services.access.add_spend(row.tenant_id, row.cost_usd)
+    if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
+        services.recorder.metrics.count(row)
+        return
+    if row.outcome == "cut" and ask.durable:
+        return
+    if kept.body is None or not (ask.durable or spec.keep_days):
         services.recorder.save(row)
+        return
+    state = "done" if row.outcome == "ok" else "failed"
+    services.recorder.save(row, result(ask, row, state, kept.body))
 
 
-def as_text(given: BaseModel) -> dict[str, str]:
-    """The input's fields as a prompt shows them."""
-    content = given.model_dump(mode="json")
+def result(ask: Ask, row: Row, state: str, body: dict[str, Any] | None, lease_s: float = 0) -> dict[str, Any]:
+    """The columns of this request's result."""
+    given = ask.given.model_dump(mode="json")
+    return results.new(row, given, ask.conversation, ask.feature.spec.keep_days, state, body, lease_s)
+
+
+async def admitted(services: Services, ask: Ask, row: Row) -> Caller:
+    """The tenant behind the request: key, budget and rate are checked, a job's when it was taken."""
+    caller = ask.caller or await services.access.caller(ask.key)
+    row.tenant_id = caller.id
+    if ask.caller is None:
+        await services.limits.check(caller.id)
+    return caller
+
+
+async def prepared(ask: Ask) -> dict[str, str]:
+    """The input's fields as a prompt shows them, through the feature's own prepare() where it has one."""
+    given = ask.feature.prepare(ask.given) if ask.feature.prepare else ask.given
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in content.items()
+        for name, value in given.model_dump(mode="json").items()
     }
 
 
-def search(services: Services, feature: Feature, values: dict[str, str]) -> list[Passage]:
+async def searched(
+    services: Services, feature: Feature, caller: Caller, values: dict[str, str]
+) -> list[Passage]:
     """The passages for this input; none for a feature that searches nothing."""
     wanted = feature.spec.retrieval
     if not wanted:
         return []
-    return services.indexes[wanted.corpus].search(values[wanted.query], wanted.k)
+    return await retrieve.search(services.indexes, wanted.corpus, caller.id, values[wanted.query], wanted.k)
 
 
-def watched(row: Row, prompt: Prompt, emit: Emit) -> Emit:
-    """Stop a stream before the word that would complete a leak of the instructions."""
-    if emit is ignore:
-        return ignore
-    said, send = [""], timed(row, emit)
+def called(
+    ask: Ask, prompt: Prompt, canary: str, fitted: budget.Fitted, history: History, row: Row
+) -> Call[tuple[BaseModel, str]]:
+    """The call: instructions with the canary, the user's part, how the model's words are checked and read."""
+    feature, rules = ask.feature, ask.feature.spec.guard
 
-    def check(event: Event) -> None:
-        said[0] = said[0] + str(event.data["text"]) if event.kind == "delta" else ""
-        if guard.leaks(said[0], prompt.system):
-            raise Blocked("the answer repeated the instructions and was withheld", ("leak",))
-        send(event)
+    def read(said: str) -> tuple[BaseModel, str]:
+        checked = guard.check_output(rules, said, prompt, canary)
+        row.flags += [flag for flag in checked.flags if flag not in row.flags]
+        return shape.read(feature, checked.text, fitted.passages), checked.text
 
-    return check
-
-
-def timed(row: Row, emit: Emit) -> Emit:
-    """Note when the first piece of text went out."""
-    if emit is ignore:
-        return ignore
-
-    def send(event: Event) -> None:
-        if event.kind == "delta" and row.first_token_ms is None:
-            row.first_token_ms = row.elapsed_ms()
-        emit(event)
-
-    return send
+    # A turn that carries documents gets no tools: their words may ask for one.
+    offered = {} if fitted.passages else feature.tools
+    system = leak.marked(fitted.asked.system, canary) if rules.leak != "off" else fitted.asked.system
+    limits = feature.spec.max_steps, feature.spec.restart
+    return Call(system, fitted.asked.user, read, history.messages(), offered, *limits)
 
 
-def replay(feature: Feature, stored: dict[str, Any], row: Row, passages: list[Passage], emit: Emit) -> Answer:
-    """An answer from the cache, streamed as the first one was; it costs nothing."""
-    row.cached, row.model = True, stored["model"]
-    send = timed(row, emit)
-    for piece in pieces(stored["text"]):
-        send(Event("delta", {"text": piece}))
-    return Answer(feature.Output.model_validate(stored["output"]), row, passages)
+async def completed(
+    call: Call[tuple[BaseModel, str]], targets: list[Target], bill: Bill, outlet: Outlet
+) -> dict[str, Any]:
+    """The answer as the cache keeps it; what was shown of one that is blocked or mended is taken back."""
+    try:
+        done = await tiers.complete(call, targets, bill, outlet.send)
+    except Blocked:
+        outlet.retract()
+        raise
+    output, text = done.output
+    if text == done.text:
+        outlet.end()
+    else:
+        outlet.retract()
+    return {"output": output.model_dump(mode="json"), "text": text, "model": done.name}
+
+
+def billed(row: Row, bill: Bill) -> None:
+    """Put what all calls took into the row, those that failed included."""
+    row.input_tokens, row.output_tokens, row.cost_usd = bill.input_tokens, bill.output_tokens, bill.cost_usd
+    row.failed_models, row.estimated = bill.failed_models, bill.estimated

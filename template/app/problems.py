@@ -1,11 +1,19 @@
 """Errors as problem details (RFC 9457). An unknown error says nothing of its cause."""
 
 import json
+import logging
+import traceback
 from http import HTTPStatus
+from pathlib import Path
+from typing import Any
 
 from fastapi.responses import JSONResponse
 
+from app import pii
 from app.errors import AppError
+
+log = logging.getLogger(__name__)
+SECRET, _ = pii.KINDS["secret"]
 
 UNKNOWN: dict[str, object] = {
     "title": "Internal Server Error",
@@ -15,18 +23,44 @@ UNKNOWN: dict[str, object] = {
 }
 
 
-def describe(error: AppError) -> dict[str, object]:
-    """The body of an error that the caller may read."""
+def describe(error: AppError, id: str = "") -> dict[str, object]:
+    """The body of an error that the caller may read; a fault of ours is logged with its place."""
+    more: dict[str, object] = {"request_id": id} if id else {}
+    if error.status >= 500:
+        report(error, id)
     if error.status == 500:
-        return UNKNOWN
-    wait = {"retry_after_s": error.retry_after_s} if error.retry_after_s else {}
-    return problem(error.status, error.code, str(error), **wait)
+        return unknown(id)
+    if error.retry_after_s:
+        more["retry_after_s"] = error.retry_after_s
+    return problem(error.status, error.code, str(error), **more)
+
+
+def unknown(id: str = "") -> dict[str, object]:
+    """The body of an error that says nothing of its cause."""
+    return {**UNKNOWN, "request_id": id} if id else UNKNOWN
+
+
+def report(error: AppError, id: str) -> None:
+    """Log where an error came from and its class; its text may hold a secret."""
+    steps = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(steps[-1].filename).name}:{steps[-1].lineno}" if steps else ""
+    fault = {"id": id, "fault": type(error).__name__, "place": place, "status": error.status}
+    log.error("request refused by a fault of ours", extra=fault)
 
 
 def problem(status: int, code: str, detail: str, **more: object) -> dict[str, object]:
     """A problem body; `code` is for programs, `detail` for people."""
     title = HTTPStatus(status).phrase
-    return {"title": title, "status": status, "code": code, "detail": detail, **more}
+    return {"title": title, "status": status, "code": code, "detail": clean(detail), **clean(more)}
+
+
+def clean(value: Any) -> Any:
+    """The value without keys: what a client wrote in the wrong place is not quoted back to its logs."""
+    if isinstance(value, str):
+        return SECRET.sub("[secret]", value)
+    if isinstance(value, dict):
+        return {name: clean(item) for name, item in value.items()}
+    return [clean(item) for item in value] if isinstance(value, list) else value
 
 
 def respond(content: dict[str, object]) -> JSONResponse:

@@ -2,120 +2,101 @@
 
 import asyncio
 import logging
-import time
-from dataclasses import dataclass, field, fields
-from datetime import datetime
+from collections import defaultdict
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import case
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app import db
-from app.db import Usage
+from app.db import Result, Spend, Usage
+from app.metrics import Metrics
+from app.row import Row
 
 log = logging.getLogger(__name__)
 GROUP = 200
 CLOSE_S = 10
-LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.9, 1.5, 2.5, 5, 10, 30)
+RETRY_S = (0.1, 0.5, 1, 2, 5)
+SETTLED = ("done", "failed")
 
 
-@dataclass
-class Row:
-    """What is known of a request so far; `outcome` is `ok` or an error's code."""
+@dataclass(frozen=True)
+class Entry:
+    """What one request leaves: its usage row, its result, or both; `written` tells when it is safe."""
 
-    id: str
-    feature: str
-    tenant_id: str = ""
-    prompt: str = ""
-    model: str = ""
-    outcome: str = "cut"
-    cached: bool = False
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: Decimal | None = Decimal(0)
-    latency_ms: float = 0
-    first_token_ms: float | None = None
-    flags: list[str] = field(default_factory=list)
-    at: datetime = field(default_factory=db.now)
-    started: float = field(default_factory=time.perf_counter)
+    row: Row | None = None
+    result: dict[str, Any] | None = None
+    written: asyncio.Future[bool] | None = None
 
-    def elapsed_ms(self) -> float:
-        """Milliseconds since the request came in."""
-        return (time.perf_counter() - self.started) * 1000
-
-    def values(self) -> dict[str, object]:
-        """The columns of the usage table."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "started"}
-
-
-class Metrics:
-    """The counters that /metrics shows."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        at = self.registry
-        self.requests = Counter("app_requests", "Requests", ["feature", "outcome", "cached"], registry=at)
-        self.seconds = Histogram(
-            "app_request_seconds", "Latency", ["feature"], buckets=LATENCY_S, registry=at
-        )
-        self.first = Histogram(
-            "app_first_token_seconds", "Time to first token", ["feature"], buckets=LATENCY_S, registry=at
-        )
-        self.tokens = Counter("app_tokens", "Tokens", ["feature", "model", "kind"], registry=at)
-        self.cost = Counter(
-            "app_cost_usd", "Dollars where the price is known", ["feature", "model"], registry=at
-        )
-        self.flags = Counter("app_guard_flags", "What the guard found", ["feature", "flag"], registry=at)
-
-    def count(self, row: Row) -> None:
-        """Add one request."""
-        self.requests.labels(row.feature, row.outcome, str(row.cached).lower()).inc()
-        self.seconds.labels(row.feature).observe(row.latency_ms / 1000)
-        if row.first_token_ms is not None:
-            self.first.labels(row.feature).observe(row.first_token_ms / 1000)
-        self.tokens.labels(row.feature, row.model, "input").inc(row.input_tokens)
-        self.tokens.labels(row.feature, row.model, "output").inc(row.output_tokens)
-        self.cost.labels(row.feature, row.model).inc(float(row.cost_usd or 0))
-        for flag in row.flags:
-            self.flags.labels(row.feature, flag).inc()
+    def settle(self, *, safe: bool) -> None:
+        """Tell who waits."""
+        if self.written and not self.written.done():
+            self.written.set_result(safe)
 
 
 class Recorder:
-    """Takes rows at once, writes them in groups in the background."""
+    """Takes entries at once, writes them in groups in the background."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, metrics: Metrics) -> None:
         self.engine = engine
-        self.metrics = Metrics()
-        self.waiting: asyncio.Queue[Row] = asyncio.Queue()
+        self.metrics = metrics
+        self.waiting: asyncio.Queue[Entry] = asyncio.Queue()
         self.writer = asyncio.create_task(self.write())
 
-    def save(self, row: Row) -> None:
-        """Count a finished request and queue its row."""
+    def save(self, row: Row, result: dict[str, Any] | None = None) -> None:
+        """Count a finished request and queue what it leaves."""
         self.metrics.count(row)
-        self.waiting.put_nowait(row)
+        self.waiting.put_nowait(Entry(row, result))
+
+    async def keep(self, result: dict[str, Any], row: Row | None = None) -> bool:
+        """Write a result now; False if the database did not take it."""
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.waiting.put_nowait(Entry(row, result, written))
+        return await written
 
     async def write(self) -> None:
         """Write what waits, for ever."""
         while True:
-            rows = [await self.waiting.get()]
-            while not self.waiting.empty() and len(rows) < GROUP:
-                rows.append(self.waiting.get_nowait())
-            await self.insert(rows)
-            for _ in rows:
+            group = [await self.waiting.get()]
+            while not self.waiting.empty() and len(group) < GROUP:
+                group.append(self.waiting.get_nowait())
+            await self.insert(group)
+            for _ in group:
                 self.waiting.task_done()
 
-    async def insert(self, rows: list[Row]) -> None:
-        """Write a group; where one row is bad, write the others alone."""
-        try:
-            async with self.engine.begin() as connection:
-                await connection.execute(insert(Usage), [row.values() for row in rows])
-        except Exception as error:  # the writer must outlive any row: without it no request is billed
-            if len(rows) == 1:
-                log.error("usage row lost", extra={"id": rows[0].id, "fault": type(error).__name__})
-                return
-            for row in rows:
-                await self.insert([row])
+    async def insert(self, group: list[Entry]) -> None:
+        """Write a group; wait for a database that is away; one bad entry does not sink the others."""
+        for pause_s in (*RETRY_S, None):
+            try:
+                async with self.engine.begin() as connection:
+                    await write(connection, group)
+            except (OperationalError, InterfaceError, OSError) as error:
+                fault = type(error).__name__
+                if pause_s is None:
+                    return self.give_up(group, fault)
+                log.warning("usage rows wait for the database", extra={"count": len(group), "fault": fault})
+                await asyncio.sleep(pause_s)
+            except Exception as error:  # the writer must outlive any row: without it no request is billed
+                if len(group) == 1:
+                    return self.give_up(group, type(error).__name__)
+                for entry in group:
+                    await self.insert([entry])
+                return None
+            else:
+                for entry in group:
+                    entry.settle(safe=True)
+                return None
+        return None
+
+    def give_up(self, group: list[Entry], fault: str) -> None:
+        """Say in the log which requests left no row."""
+        for entry in group:
+            name = entry.row.id if entry.row else (entry.result or {}).get("id")
+            log.error("usage row lost", extra={"id": name, "fault": fault})
+            entry.settle(safe=False)
 
     async def close(self) -> None:
         """Write the rest, then stop."""
@@ -124,3 +105,41 @@ class Recorder:
         except TimeoutError:
             log.error("usage rows lost", extra={"count": self.waiting.qsize()})
         self.writer.cancel()
+
+
+async def write(connection: AsyncConnection, group: list[Entry]) -> None:
+    """One transaction: results, usage rows, and what those that are new add to their tenants' spending."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    if results := [entry.result for entry in group if entry.result]:
+        new = insert(Result)
+        # A job that was run twice does not replace the answer that its caller may have read.
+        change = {
+            name: case((Result.state.in_(SETTLED), Result.__table__.c[name]), else_=new.excluded[name])
+            for name in ("state", "body", "lease_until")
+        }
+        await connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=change), results)
+    rows = {entry.row.id: entry.row for entry in group if entry.row}
+    if not rows:
+        return
+    usage = insert(Usage).on_conflict_do_nothing(index_elements=["id"]).returning(Usage.id)
+    written = await connection.execute(usage, [row.values() for row in rows.values()])
+    spent = spending([rows[name] for name in written.scalars()])
+    if spent:
+        more = insert(Spend)
+        added = {"usd": Spend.usd + more.excluded.usd, "tokens": Spend.tokens + more.excluded.tokens}
+        keys = ["tenant_id", "month"]
+        await connection.execute(more.on_conflict_do_update(index_elements=keys, set_=added), spent)
+
+
+def spending(rows: list[Row]) -> list[dict[str, Any]]:
+    """Dollars and tokens by tenant and month, in one order, so that no writer locks another out."""
+    total: dict[tuple[str, str], list[Any]] = defaultdict(lambda: [Decimal(0), 0])
+    for row in rows:
+        if row.tenant_id:
+            held = total[row.tenant_id, f"{row.at:%Y-%m}"]
+            held[0] += row.cost_usd or 0
+            held[1] += row.input_tokens + row.output_tokens
+    return [
+        {"tenant_id": tenant, "month": month, "usd": usd, "tokens": tokens}
+        for (tenant, month), (usd, tokens) in sorted(total.items())
+    ]

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field, create_model
 
 from app.features import Feature
-from app.pipeline import Answer
+from app.row import Row
 
 
 class Meta(BaseModel):
@@ -22,14 +22,20 @@ class Meta(BaseModel):
     latency_ms: float
     first_token_ms: float | None
     flags: list[str] = Field(description="what the guard found, e.g. pii")
+    cut_passages: int = Field(description="passages that did not fit the token budget")
+    summarised_turns: int = Field(description="turns of the conversation that were sent as a summary")
 
 
-def body(answer: Answer) -> dict[str, object]:
-    """The response as plain data, the same for JSON and for the stream's last event."""
-    row = answer.row
-    cost = None if row.cost_usd is None else float(row.cost_usd)
-    meta = Meta.model_validate({**vars(row), "cost_usd": cost, "latency_ms": round(row.elapsed_ms(), 1)})
-    return {"output": answer.output.model_dump(mode="json"), "meta": meta.model_dump(mode="json")}
+def body(output: BaseModel, row: Row, cut_passages: int, summarised_turns: int) -> dict[str, Any]:
+    """The response as plain data, the same for JSON, for the stream's last event and for a kept result."""
+    meta = {name: getattr(row, name) for name in COLUMNS if hasattr(row, name)}
+    meta |= {"cost_usd": None if row.cost_usd is None else float(row.cost_usd)}
+    meta |= {"latency_ms": round(row.elapsed_ms(), 1), "flags": list(row.flags)}
+    meta |= {"cut_passages": cut_passages, "summarised_turns": summarised_turns}
+    return {"output": output.model_dump(mode="json"), "meta": meta}
+
+
+COLUMNS = tuple(Meta.model_fields)
 
 
 def model(feature: Feature) -> type[BaseModel]:

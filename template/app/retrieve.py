@@ -92,3 +92,8 @@ def indexed(name: str, page: Path) -> Iterator[tuple[str, ...]]:
         searched = (passage.title, passage.heading, passage.text)
         stems = (" ".join(text.terms(part, language)) for part in searched)
         yield (*astuple(passage), language, *stems)
+
+
+async def search(indexes: dict[str, Index], corpus: str, tenant: str, question: str, k: int) -> list[Passage]:
+    """The passages of a corpus that fit best, for one tenant."""
+    return indexes[corpus].search(question, k)

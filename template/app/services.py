@@ -4,24 +4,29 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
-from cashews import Cache
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from pydantic_ai.models import Model as Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import cache, clients, db, features, flags, models, policy, retrieve, settings
+from app import clients, db, features, flags, models, policy, quality, retrieve, settings, shape
+from app.access import Access, Caller
+from app.breaker import Breaker
+from app.cache import Answers
 from app.errors import ConfigError, Fault
 from app.features import Feature
 from app.limits import Limits
-from app.models import Registry
+from app.metrics import Metrics
+from app.models import Model, Registry
 from app.policy import Policy
 from app.record import Recorder
+from app.results import Queue
 from app.retrieve import Index
 from app.settings import Settings
+from app.tiers import Target
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,13 @@ class Plan:
     registry: Registry
     policy: Policy
     flags: FlagdCore
+    digests: dict[str, str]
+    economical: frozenset[str]
+
+    def economises(self, feature: Feature, caller: Caller) -> bool:
+        """Whether this request takes the feature's smaller tier first."""
+        economy = feature.spec.economy
+        return economy is not None and feature.name in self.economical and caller.share >= economy.above
 
 
 @dataclass(frozen=True)
@@ -41,11 +53,22 @@ class Services:
 
     plan: Plan
     engine: AsyncEngine
+    access: Access
     clients: dict[str, Client]
-    cache: Cache
+    breakers: dict[str, Breaker]
+    cache: Answers
     indexes: dict[str, Index]
     limits: Limits
     recorder: Recorder
+    queue: Queue
+    streams: dict[str, object] = field(default_factory=dict)
+
+    def targets(self, feature: Feature, models: dict[str, Model]) -> list[Target]:
+        """These models, ready to be asked by this feature."""
+        return [
+            Target(name, model, self.clients[name], self.breakers[name], *shape.wanted(feature, model))
+            for name, model in models.items()
+        ]
 
 
 def plan(config: Settings) -> Plan:
@@ -61,7 +84,9 @@ def plan(config: Settings) -> Plan:
         faults += flags.faults(config.config_dir, found, tiers) if core else []
     if faults or found is None or registry is None or rules is None or core is None:
         raise ConfigError(faults)
-    return Plan(config, found, registry, rules, core)
+    states = {feature.name: digest(feature, registry) for feature in found.values()}
+    economical = frozenset(f.name for f in found.values() if quality.is_enough(f, registry))
+    return Plan(config, found, registry, rules, core, states, economical)
 
 
 def contradictions(
@@ -116,8 +141,10 @@ async def start(found: Plan) -> AsyncIterator[Services]:
     """Open everything in the running loop; close it when the app ends."""
     if found.settings.auth == "required":
         settings.pepper(found.settings)
+    if faults := models.verify(found.registry, found.settings.config_dir):
+        raise ConfigError(faults)
     engine = db.connect(found.settings.database_url)
-    store = cache.connect(found.settings.cache_url)
+    store = Answers(found.settings.cache_url)
     async with httpx2.AsyncClient(timeout=found.settings.model_timeout_s) as http:
         recorder = None
         indexes: dict[str, Index] = {}
@@ -126,9 +153,14 @@ async def start(found: Plan) -> AsyncIterator[Services]:
             for corpus in corpora(found):
                 indexes[str(corpus)] = open_index(found, corpus)
             callers = clients.connect(found.registry, found.settings, http)
-            recorder = Recorder(engine)
-            counters = Limits(found.settings.rate_per_minute)
-            yield Services(found, engine, callers, store, indexes, counters, recorder)
+            recorder = Recorder(engine, Metrics(f.spec.slo.p95_ms / 1000 for f in found.features.values()))
+            counters = Limits(found.settings.rate_per_minute, found.settings.limits_url)
+            access = Access(engine, found.settings)
+            breakers = {name: Breaker() for name in callers}
+            queue = Queue(engine, found.settings.max_waiting_jobs)
+            yield Services(
+                found, engine, access, callers, breakers, store, indexes, counters, recorder, queue
+            )
         finally:
             if recorder:
                 await recorder.close()
@@ -144,7 +176,7 @@ async def rehearse(found: Plan) -> None:
         pass
 
 
-def digest(found: Plan, feature: Feature) -> str:
+def digest(feature: Feature, registry: Registry) -> str:
     """A hash of all that decides a feature's answers but its prompt: for the cache and the reports."""
-    told = [features.digest(feature), found.registry.digest()]
+    told = [feature.digest, registry.digest()]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]

@@ -41,12 +41,25 @@ class Settings(BaseSettings):
     keys: dict[str, SecretStr] = {}
     database_url: str = "sqlite+aiosqlite:///var/app.db"
     cache_url: str = "mem://"
+    limits_url: str = "memory://"
     var_dir: Path = Path("var")
     features_dir: Path = Path("features")
     config_dir: Path = Path("config")
     max_body_bytes: int = Field(default=262_144, gt=0)
     rate_per_minute: int = Field(default=600, gt=0)
     model_timeout_s: float = Field(default=30, gt=0)
+    auth_cache_s: float = Field(default=2, ge=0)
+    metrics_key: SecretStr = SecretStr("")
+    max_waiting_jobs: int = Field(default=200, gt=0)
+    job_slots: int = Field(default=8, gt=0)
+    tenant_job_slots: int = Field(default=2, gt=0)
+    lease_s: float = Field(default=15, gt=0)
+    drain_s: float = Field(default=0, ge=0)
+    embed_batch: int = Field(default=64, gt=0)
+    embed_wait_ms: float = Field(default=5, ge=0)
+    alert_webhook: SecretStr = SecretStr("")
+    alert_email: str = ""
+    smtp_url: SecretStr = SecretStr("")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 

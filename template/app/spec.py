@@ -23,6 +23,7 @@ class Retrieval(Strict):
     corpus: str
     query: str
     k: int = Field(default=6, gt=0, le=50)
+    embeddings: str = Field(default="", description="a model of models.toml; without one, words alone")
 
 
 class Guard(Strict):
@@ -31,6 +32,25 @@ class Guard(Strict):
     injection: Literal["block", "flag", "off"] = "block"
     pii: Action = "redact"
     toxicity: Action = "redact"
+    leak: Literal["block", "flag", "off"] = "block"
+
+
+class Conversation(Strict):
+    """How much of what was said before is sent along; older turns are summarised."""
+
+    max_tokens: int = Field(default=1_000, gt=0)
+    keep_days: int = Field(default=30, gt=0)
+
+
+class Economy(Strict):
+    """A smaller tier for a feature that is not critical, once a tenant has used this share of its budget.
+
+    It is taken only while the last accepted run of the gate gave that tier at least `min_score`.
+    """
+
+    tier: str
+    min_score: float = Field(ge=0, le=1)
+    above: float = Field(default=0.8, ge=0, le=1)
 
 
 class Gate(Strict):
@@ -53,8 +73,13 @@ class Spec(Strict):
     max_input_tokens: int = Field(default=8_000, gt=0)
     cache_ttl_s: int = Field(default=0, ge=0)
     shared_cache: bool = False
+    keep_days: int = Field(default=7, ge=0, description="how long a result can be fetched again")
+    restart: bool = Field(default=True, description="a stream may begin again with the next model")
+    max_steps: int = Field(default=4, gt=0, description="model calls of one request that uses tools")
     examples: dict[str, list[dict[str, Any]]] = Field(default={}, description="inputs to try, by language")
     slo: Slo
     retrieval: Retrieval | None = None
     guard: Guard = Guard()
+    conversation: Conversation = Conversation()
+    economy: Economy | None = None
     gate: Gate = Gate()

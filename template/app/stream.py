@@ -2,25 +2,32 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from fastapi.sse import format_sse_event
+from sqlalchemy.exc import SQLAlchemyError
 
-from app import problems
+from app import problems, results
+from app.db import Result
 from app.errors import AppError
 from app.events import Event
 from app.pipeline import Ask, answer
-from app.reply import body
 from app.services import Services
 
-RUNNING: set[asyncio.Task[None]] = set()
+LAST = ("result", "error")
+# A client that lost its connection finds the events here; later it gets the kept result.
+LINGER_S = 60
+POLL_S = 0.25
 
 
 class Stream:
     """The events of one request so far; any number of readers follow them."""
 
-    def __init__(self) -> None:
+    def __init__(self, tenant: str = "") -> None:
+        self.tenant = tenant
         self.events: list[Event] = []
         self.changed = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
 
     def send(self, event: Event) -> None:
         """Add one event and wake the readers."""
@@ -34,34 +41,33 @@ class Stream:
             await self.changed.wait()
         return self.events[0]
 
-    async def follow(self) -> AsyncIterator[bytes]:
-        """Every event as server-sent bytes, until the last one."""
-        told = 0
+    async def follow(self, start: int = 0) -> AsyncIterator[bytes]:
+        """Every event from number `start` as server-sent bytes, until the last one."""
+        told = start
         while True:
             while told < len(self.events):
                 event = self.events[told]
-                data = problems.dump(event.data)
-                yield format_sse_event(data_str=data, event=event.kind, id=str(told))
+                yield line(event, told)
                 told += 1
-                if event.kind in ("result", "error"):
+                if event.kind in LAST:
                     return
             self.changed.clear()
             await self.changed.wait()
 
 
+def line(event: Event, number: int) -> bytes:
+    """One event as server-sent bytes."""
+    return format_sse_event(data_str=problems.dump(event.data), event=event.kind, id=str(number))
+
+
 def start(services: Services, ask: Ask) -> Stream:
     """Begin to answer; the stream ends with `result` or `error`, whoever listens."""
     stream = Stream()
-    task = asyncio.create_task(run(services, ask, stream))
-    RUNNING.add(task)
-    task.add_done_callback(RUNNING.discard)
+    services.streams[ask.id] = stream
+    stream.task = asyncio.create_task(run(services, ask, stream))
+    loop = asyncio.get_running_loop()
+    stream.task.add_done_callback(lambda _: loop.call_later(LINGER_S, services.streams.pop, ask.id, None))
     return stream
-
-
-async def finish() -> None:
-    """Wait for the requests whose clients have left: their usage rows are owed too."""
-    here = asyncio.get_running_loop()
-    await asyncio.gather(*(task for task in RUNNING if task.get_loop() is here))
 
 
 async def run(services: Services, ask: Ask, stream: Stream) -> None:
@@ -69,8 +75,51 @@ async def run(services: Services, ask: Ask, stream: Stream) -> None:
     try:
         done = await answer(services, ask, stream.send)
     except AppError as error:
-        stream.send(Event("error", problems.describe(error)))
+        stream.send(Event("error", problems.describe(error, ask.id)))
     except Exception:  # the pipeline has logged it; the reader must still see an end
-        stream.send(Event("error", problems.UNKNOWN))
+        stream.send(Event("error", problems.unknown(ask.id)))
     else:
-        stream.send(Event("result", body(done)))
+        stream.send(Event("result", done.body))
+
+
+def running(services: Services) -> dict[str, Stream]:
+    """The streams that are still being answered."""
+    found = {name: stream for name, stream in services.streams.items() if isinstance(stream, Stream)}
+    return {name: stream for name, stream in found.items() if stream.task and not stream.task.done()}
+
+
+async def hold(services: Services) -> None:
+    """Keep saying that this process answers its streams; a worker takes those that nobody holds."""
+    lease_s = services.plan.settings.lease_s
+    while True:
+        await asyncio.sleep(lease_s / 3)
+        if names := list(running(services)):
+            with suppress(SQLAlchemyError, OSError):  # a database that is away must not end this loop
+                await results.hold(services.engine, names, lease_s)
+
+
+async def finish(services: Services) -> None:
+    """Wait for the requests whose clients have left: their usage rows are owed too."""
+    await asyncio.gather(*(stream.task for stream in running(services).values() if stream.task))
+
+
+async def again(services: Services, tenant: str, name: str, last: int) -> AsyncIterator[bytes]:
+    """The events of a request after number `last`: from here, or from its kept result once that is there."""
+    here = services.streams.get(name)
+    if isinstance(here, Stream):
+        async for part in here.follow(last + 1):
+            yield part
+        return
+    found = await results.fetch(services.engine, tenant, name)
+    while found.body is None:
+        await asyncio.sleep(POLL_S)
+        yield b": wait\n\n"
+        found = await results.fetch(services.engine, tenant, name)
+    # Another process answered: its events are not ours to number, so the reader begins again.
+    yield line(Event("restart", {"model": ""}), last + 1)
+    yield line(ended(found), last + 2)
+
+
+def ended(found: Result) -> Event:
+    """The last event of a kept result."""
+    return Event("result" if found.state == "done" else "error", found.body or {})

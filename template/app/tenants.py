@@ -5,59 +5,24 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app import db, settings
-from app.db import ApiKey, Tenant, Usage
-from app.errors import Invalid, NotAllowed, NotFound, OverBudget, Unauthorized
+from app.db import ApiKey, Spend, Tenant
+from app.errors import Invalid, NotFound
 from app.settings import Settings
 
-OPEN = "local"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-
-
-@dataclass(frozen=True)
-class Caller:
-    """The tenant behind a request."""
-
-    id: str
-
-
-async def authenticate(engine: AsyncEngine, config: Settings, key: str) -> Caller:
-    """The tenant that owns the key; raise Unauthorized, NotAllowed (paused) or OverBudget."""
-    if config.auth == "open" and not key:
-        return Caller(OPEN)
-    if config.auth == "open" and not config.pepper.get_secret_value():
-        raise Unauthorized("no keys are set up here: leave the key out, or set APP_PEPPER")
-    async with AsyncSession(engine) as session:
-        owned = (
-            select(Tenant).join(ApiKey).where(ApiKey.hash == digest(config, key), ApiKey.revoked_at.is_(None))
-        )
-        tenant = (await session.scalars(owned)).one_or_none() if key else None
-        if tenant is None:
-            raise Unauthorized("send a valid key in the header: Authorization: Bearer <key>")
-        if tenant.paused:
-            raise NotAllowed(f"tenant '{tenant.id}' is paused; ask the operator")
-        if tenant.budget_usd is not None and await spent_usd(session, tenant.id) >= tenant.budget_usd:
-            raise OverBudget(f"the budget of {tenant.budget_usd:.2f} USD for this month is spent")
-        return Caller(tenant.id)
 
 
 def bearer(headers: Mapping[str, str]) -> str:
     """The key that a request carries, or nothing."""
     kind, _, key = headers.get("authorization", "").partition(" ")
     return key.strip() if kind.lower() == "bearer" else ""
-
-
-async def spent_usd(session: AsyncSession, tenant: str) -> Decimal:
-    """What the tenant has spent since the first of the month, UTC."""
-    month = db.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    total = select(func.sum(Usage.cost_usd)).where(Usage.tenant_id == tenant, Usage.at >= month)
-    return Decimal(await session.scalar(total) or 0)
 
 
 def digest(config: Settings, key: str) -> str:
@@ -69,12 +34,45 @@ async def add(engine: AsyncEngine, tenant: str, name: str, budget_usd: Decimal |
     """Create a tenant; raise Invalid for a bad name or budget, or one that is there."""
     if not NAME.fullmatch(tenant):
         raise Invalid(f"tenant '{tenant}': use a-z, 0-9 and dashes, at most 40 characters")
-    if budget_usd is not None and not (budget_usd.is_finite() and budget_usd >= 0):
-        raise Invalid(f"budget {budget_usd}: give dollars a month, 0 or more")
+    require_money(budget_usd)
     async with AsyncSession(engine) as session, session.begin():
         if await session.get(Tenant, tenant):
             raise Invalid(f"tenant '{tenant}' is there already")
         session.add(Tenant(id=tenant, name=name, budget_usd=budget_usd))
+
+
+def require_money(budget_usd: Decimal | None) -> None:
+    """Raise Invalid for a budget that is no amount; None is without limit."""
+    if budget_usd is not None and not (budget_usd.is_finite() and budget_usd >= 0):
+        raise Invalid(f"budget {budget_usd}: give dollars a month, 0 or more")
+
+
+async def change(engine: AsyncEngine, tenant: str, **values: object) -> None:
+    """Pause or resume a tenant (`paused`), or set its budget (`budget_usd`); raise NotFound."""
+    async with AsyncSession(engine) as session, session.begin():
+        await require(session, tenant)
+        await session.execute(update(Tenant).where(Tenant.id == tenant).values(**values))
+
+
+async def require(session: AsyncSession, tenant: str) -> None:
+    """Raise NotFound unless the tenant is there."""
+    if await session.get(Tenant, tenant) is None:
+        raise NotFound(f"no tenant '{tenant}'; see: uv run app tenant list")
+
+
+async def spent_usd(engine: AsyncEngine) -> dict[str, Decimal]:
+    """Dollars of this month (UTC) by tenant."""
+    query = select(Spend.tenant_id, Spend.usd).where(Spend.month == f"{db.now():%Y-%m}")
+    async with AsyncSession(engine) as session:
+        return {row.tenant_id: row.usd for row in await session.execute(query)}
+
+
+async def keys(engine: AsyncEngine, tenant: str) -> list[ApiKey]:
+    """The tenant's keys, the newest first; only their last four characters are known."""
+    async with AsyncSession(engine) as session:
+        await require(session, tenant)
+        query = select(ApiKey).where(ApiKey.tenant_id == tenant).order_by(ApiKey.created_at.desc())
+        return list(await session.scalars(query))
 
 
 async def create_key(engine: AsyncEngine, config: Settings, tenant: str) -> str:
@@ -87,15 +85,24 @@ async def create_key(engine: AsyncEngine, config: Settings, tenant: str) -> str:
     return key
 
 
-async def revoke_keys(engine: AsyncEngine, tenant: str) -> int:
-    """Revoke every key of the tenant; returns how many were live."""
-    live = (ApiKey.tenant_id == tenant, ApiKey.revoked_at.is_(None))
+async def rotate_key(engine: AsyncEngine, config: Settings, tenant: str, overlap: timedelta) -> str:
+    """A new key; the others end after the overlap, or at the earlier time that they have."""
+    ends, held = db.now() + overlap, ApiKey.expires_at
+    later = (ApiKey.tenant_id == tenant, ApiKey.revoked_at.is_(None), or_(held.is_(None), held > ends))
     async with AsyncSession(engine) as session, session.begin():
-        if await session.get(Tenant, tenant) is None:
-            raise NotFound(f"no tenant '{tenant}'; see: uv run app tenant list")
-        count = await session.scalar(select(func.count()).select_from(ApiKey).where(*live))
-        await session.execute(update(ApiKey).where(*live).values(revoked_at=db.now()))
-    return count or 0
+        await require(session, tenant)
+        await session.execute(update(ApiKey).where(*later).values(expires_at=ends))
+    return await create_key(engine, config, tenant)
+
+
+async def revoke_keys(engine: AsyncEngine, tenant: str, hint: str = "") -> int:
+    """Revoke the tenant's keys, or the one that ends in `hint`; returns how many were live."""
+    live = [ApiKey.tenant_id == tenant, ApiKey.revoked_at.is_(None)]
+    live += [ApiKey.hint == hint] if hint else []
+    async with AsyncSession(engine) as session, session.begin():
+        await require(session, tenant)
+        done = await session.execute(update(ApiKey).where(*live).values(revoked_at=db.now()))
+        return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 async def every(engine: AsyncEngine) -> list[Tenant]:

@@ -1,10 +1,11 @@
 """Ask the first model that answers usably; the next one is the fallback."""
 
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.exceptions import (
     ModelAPIError,
@@ -13,88 +14,208 @@ from pydantic_ai.exceptions import (
     UnexpectedModelBehavior,
 )
 from pydantic_ai.messages import (
+    ModelMessage,
     ModelRequest,
     ModelResponse,
     PartDeltaEvent,
     PartStartEvent,
     TextPart,
     TextPartDelta,
+    ToolCallPart,
     UserPromptPart,
 )
 from pydantic_ai.models import Model as Client
 from pydantic_ai.models import ModelRequestParameters
-from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import Tool
 
-from app import text
+from app import text, tools
+from app.breaker import Breaker
 from app.errors import TiersExhausted
 from app.events import Emit, Event, ignore
-from app.features import Feature
 from app.models import VERSION, Model
-from app.passages import Passage
-from app.prompts import Rendered
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+REPAIR = "That answer cannot be used ({fault}). Reply again, with the corrected answer alone."
+# What another model may do better; anything else is a defect of ours and stays loud.
+FAILURES = (ModelAPIError, UnexpectedModelBehavior, TimeoutError)
 
 
 class InvalidOutput(Exception):
-    """A model's answer does not fit the feature's Output."""
+    """A model's answer does not fit what was asked for."""
+
+
+class Interrupted(Exception):
+    """A stream that has begun cannot go on, and may not begin again."""
 
 
 @dataclass(frozen=True)
-class Completion:
-    """An answer that fits the schema, with what it took."""
+class Target:
+    """One model ready to be asked: what the registry says, its client, and its breaker."""
 
-    output: BaseModel
-    text: str
     name: str
     model: Model
-    input_tokens: int
-    output_tokens: int
+    client: Client
+    breaker: Breaker
+    settings: ModelSettings
+    wanted: ModelRequestParameters
 
 
-async def complete(
-    feature: Feature,
-    models: dict[str, Model],
-    clients: dict[str, Client],
-    asked: Rendered,
-    found: list[Passage],
-    emit: Emit,
-) -> Completion:
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """What is asked; `read` turns the model's words into the answer or raises InvalidOutput."""
+
+    system: str
+    user: str
+    read: Callable[[str], T]
+    history: tuple[ModelMessage, ...] = ()
+    tools: dict[str, Tool[None]] = field(default_factory=dict)
+    max_steps: int = 1
+    restart: bool = True
+
+
+@dataclass
+class Bill:
+    """What all calls of one request took; tokens that no endpoint counted are estimated, and that is said."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal | None = Decimal(0)
+    estimated: bool = False
+    failed_models: int = 0
+
+    def add(self, model: Model, given: int, made: int) -> None:
+        """Add one call."""
+        self.input_tokens += given
+        self.output_tokens += made
+        cost = model.cost_usd(given, made)
+        self.cost_usd = None if cost is None or self.cost_usd is None else self.cost_usd + cost
+
+
+@dataclass(frozen=True)
+class Completion(Generic[T]):
+    """An answer that fits, and the model that gave it."""
+
+    output: T
+    text: str
+    name: str
+
+
+@dataclass
+class Turn:
+    """One model's try: the messages so far, and what has been shown of its words."""
+
+    call: Call[Any]
+    target: Target
+    bill: Bill
+    emit: Emit
+    messages: list[ModelMessage]
+    shown: str = ""
+
+    def show(self, piece: str) -> None:
+        """Stream one piece."""
+        self.shown += piece
+        self.emit(Event("delta", {"text": piece}))
+
+
+async def complete(call: Call[T], targets: list[Target], bill: Bill, emit: Emit) -> Completion[T]:
     """Try the models in order; raise TiersExhausted when none gives an answer that fits.
 
     A rejected request (wrong key, unknown model) is not retried elsewhere: hiding it would cost
     the fallback's price for ever.
     """
-    for name, model in models.items():
+    for target in targets:
+        if not target.breaker.lets_through():
+            continue
+        request = ModelRequest(parts=[UserPromptPart(call.user)], instructions=call.system)
+        turn = Turn(call, target, bill, emit, [*call.history, request])
         try:
-            response = await ask(feature, model, clients[name], asked, emit)
-            output = read(feature, response.text or "", found)
+            said, output = await usable(turn)
         except ModelContextWindowExceededError as error:  # another model may have a larger window
-            log.warning("model failed", extra={"model": name, "fault": f"{type(error).__name__}: {error}"})
+            failed(turn, error)
         except ModelRequestRejectedError as error:
-            log.error("model refused the request", extra={"model": name, "fault": str(error)})
+            log.error("model refused the request", extra={"model": target.name, "fault": str(error)})
             break
-        except (ModelAPIError, UnexpectedModelBehavior, InvalidOutput) as error:
-            log.warning("model failed", extra={"model": name, "fault": f"{type(error).__name__}: {error}"})
-            emit(Event("restart", {"model": name}))
+        except FAILURES as error:
+            target.breaker.note(ok=False)
+            failed(turn, error)
+        except InvalidOutput as error:
+            failed(turn, error)
         else:
-            return Completion(output, response.text or "", name, model, *tokens(response, asked))
+            target.breaker.note(ok=True)
+            return Completion(output, said, target.name)
+        if turn.shown and not call.restart:
+            break
+        emit(Event("restart", {"model": target.name}))
     raise TiersExhausted("no model could answer; try again in a few seconds")
 
 
-async def ask(feature: Feature, model: Model, client: Client, asked: Rendered, emit: Emit) -> ModelResponse:
-    """One call of one model, streamed where somebody listens."""
-    messages = [ModelRequest(parts=[UserPromptPart(asked.user)], instructions=asked.system)]
-    settings, wanted = shape(feature, model)
-    if emit is ignore:
-        return await model_request(client, messages, model_settings=settings, model_request_parameters=wanted)
-    async with model_request_stream(
-        client, messages, model_settings=settings, model_request_parameters=wanted
-    ) as stream:
-        async for piece in pieces(stream):
-            emit(Event("delta", {"text": piece}))
-        return stream.get()
+def failed(turn: Turn, error: Exception) -> None:
+    """Note a model that did not answer."""
+    turn.bill.failed_models += 1
+    fault = f"{type(error).__name__}: {error}"
+    log.warning("model failed", extra={"model": turn.target.name, "fault": fault})
+
+
+async def usable(turn: Turn) -> tuple[str, Any]:
+    """The model's words and what they mean; words that do not fit get one chance to be mended."""
+    said = await converse(turn)
+    try:
+        return said, turn.call.read(said)
+    except InvalidOutput as error:
+        if turn.target.model.provider == "keyless" or (turn.shown and not turn.call.restart):
+            raise
+        turn.messages.append(ModelRequest(parts=[UserPromptPart(REPAIR.format(fault=error))]))
+    if turn.shown:
+        turn.emit(Event("restart", {"model": turn.target.name}))
+    turn.shown = ""
+    said = await converse(turn)
+    return said, turn.call.read(said)
+
+
+async def converse(turn: Turn) -> str:
+    """Call the model, run the tools it asks for, and call it again, at most `max_steps` times."""
+    offered = turn.call.tools
+    for _ in range(turn.call.max_steps):
+        response = await once(turn, offered)
+        turn.messages.append(response)
+        asked = [part for part in response.parts if isinstance(part, ToolCallPart)]
+        if not asked:
+            return response.text or ""
+        results = [await tools.run(offered, part) for part in asked]
+        turn.messages.append(ModelRequest(parts=results, instructions=turn.call.system))
+        offered = offered if tools.keep_offering(offered, asked) else {}
+    raise InvalidOutput(f"no answer after {turn.call.max_steps} steps")
+
+
+async def once(turn: Turn, offered: dict[str, Tool[None]]) -> ModelResponse:
+    """One call of the model, streamed where somebody listens; what it took is billed, whole or cut."""
+    target, before = turn.target, len(turn.shown)
+    wanted = target.wanted
+    if offered:
+        wanted = ModelRequestParameters(
+            function_tools=tools.definitions(offered),
+            output_mode=wanted.output_mode,
+            output_object=wanted.output_object,
+        )
+    asked = {"model_settings": target.settings, "model_request_parameters": wanted}
+    if turn.emit is ignore:
+        response = await model_request(target.client, turn.messages, **asked)  # type: ignore[arg-type]
+        charge(turn, response)
+        return response
+    try:
+        async with model_request_stream(target.client, turn.messages, **asked) as stream:  # type: ignore[arg-type]
+            async for piece in pieces(stream):
+                turn.show(piece)
+            response = stream.get()
+    except BaseException:
+        if len(turn.shown) > before:
+            turn.bill.estimated = True
+            turn.bill.add(target.model, count(turn), text.count_tokens(turn.shown[before:]))
+        raise
+    charge(turn, response)
+    return response
 
 
 async def pieces(stream: object) -> AsyncIterator[str]:
@@ -110,44 +231,19 @@ async def pieces(stream: object) -> AsyncIterator[str]:
             yield piece
 
 
-def shape(feature: Feature, model: Model) -> tuple[ModelSettings, ModelRequestParameters]:
-    """Limits, and the JSON schema in the form that the model's server understands."""
-    settings = ModelSettings(max_tokens=feature.spec.max_tokens, temperature=0)
-    if feature.spec.output == "text" or model.provider == "keyless" or model.json_mode == "prompt":
-        return settings, ModelRequestParameters()
-    schema = feature.Output.model_json_schema()
-    if model.json_mode == "object":
-        # llama.cpp's servers take the schema in this place and refuse the other.
-        settings["extra_body"] = {"response_format": {"type": "json_object", "schema": schema}}
-        return settings, ModelRequestParameters()
-    wanted = OutputObjectDefinition(json_schema=schema, name=feature.name)
-    return settings, ModelRequestParameters(output_mode="native", output_object=wanted)
+def charge(turn: Turn, response: ModelResponse) -> None:
+    """Bill a call by the endpoint's own count; one that sends none is estimated: unknown is not zero."""
+    used, model = response.usage, turn.target.model
+    if response.model_name != VERSION and used.input_tokens and used.output_tokens:
+        turn.bill.add(model, used.input_tokens, used.output_tokens)
+        return
+    turn.bill.estimated |= model.provider != "keyless"
+    turn.bill.add(model, count(turn), text.count_tokens(response.text or ""))
 
 
-def read(feature: Feature, said: str, found: list[Passage]) -> BaseModel:
-    """The answer as the feature's Output; raise InvalidOutput if it does not fit."""
-    try:
-        if feature.finish:
-            return feature.Output.model_validate(feature.finish(said, found))
-        if feature.spec.output == "text":
-            return feature.Output.model_validate({next(iter(feature.Output.model_fields)): said})
-        return feature.Output.model_validate_json(unfence(said))
-    except (ValidationError, ValueError) as error:
-        raise InvalidOutput(str(error).splitlines()[0]) from error
-
-
-def unfence(said: str) -> str:
-    """JSON without the code fence that many models put around it."""
-    body = said.strip()
-    if body.startswith("```"):
-        body = body.partition("\n")[2].rpartition("```")[0]
-    return body
-
-
-def tokens(response: ModelResponse, asked: Rendered) -> tuple[int, int]:
-    """Input and output tokens; estimated where the endpoint sends none, since unknown is not zero."""
-    usage = response.usage
-    if response.model_name != VERSION and usage.input_tokens and usage.output_tokens:
-        return usage.input_tokens, usage.output_tokens
-    given = text.count_tokens(asked.system) + text.count_tokens(asked.user)
-    return given, text.count_tokens(response.text or "")
+def count(turn: Turn) -> int:
+    """An estimate of the tokens that were sent."""
+    said = [turn.call.system]
+    for message in turn.messages:
+        said += [str(getattr(part, "content", "")) for part in message.parts]
+    return sum(text.count_tokens(part) for part in said)

@@ -1,22 +1,28 @@
 """The HTTP face: one route a feature, health, readiness and metrics."""
 
+import asyncio
+import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from app import db, logs, page, pipeline, problems, reply, services, stream, tenants
-from app.errors import AppError, NotFound, TooLarge
+from app import db, kept, later, logs, page, pipeline, problems, reply, services, stream, tenants
+from app.errors import AppError, NotFound, TooLarge, Unauthorized
 from app.features import Feature
 from app.limit_body import LimitBody
 from app.services import Plan, Services
 
+# Names of the caller's own: no key of a table, and never shown to another tenant.
+NAME = Annotated[str, Query(max_length=64, pattern=r"^[\w.:@-]*$")]
+PREFER = Annotated[str, Header(description="respond-async: 202 with the place of the result")]
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/problem+json": {}}}
     for status, text in (
@@ -35,6 +41,7 @@ def create_app(plan: Plan) -> FastAPI:
     """Build the app for a checked plan; connections open when it starts."""
     logs.configure(plan.settings)
     app = FastAPI(title=plan.settings.title, description=plan.settings.description, lifespan=lifespan(plan))
+    app.state.draining = False
     app.add_middleware(LimitBody, max_bytes=plan.settings.max_body_bytes)
     app.add_exception_handler(AppError, on_app_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
@@ -42,6 +49,7 @@ def create_app(plan: Plan) -> FastAPI:
     app.add_exception_handler(Exception, on_unknown)
     for feature in plan.features.values():
         add_route(app, feature)
+    app.include_router(kept.routes())
     app.include_router(page.routes(plan))
     add_operations(app, plan)
     return app
@@ -54,8 +62,10 @@ def lifespan(plan: Plan) -> Callable[[FastAPI], AbstractAsyncContextManager[None
     async def opened(app: FastAPI) -> AsyncIterator[None]:
         async with services.start(plan) as held:
             app.state.services = held
+            holding = asyncio.create_task(stream.hold(held))
             yield
-            await stream.finish()
+            await stream.finish(held)
+            holding.cancel()
 
     return opened
 
@@ -63,22 +73,32 @@ def lifespan(plan: Plan) -> Callable[[FastAPI], AbstractAsyncContextManager[None
 def add_route(app: FastAPI, feature: Feature) -> None:
     """POST /v1/<feature>: JSON, or server-sent events where the client accepts them."""
 
-    async def ask(request: Request, given: BaseModel) -> Response:
+    async def ask(
+        request: Request,
+        given: BaseModel,
+        conversation_id: NAME = "",
+        user_id: NAME = "",
+        prefer: PREFER = "",
+    ) -> Response:
         held: Services = request.app.state.services
-        asked = pipeline.Ask(feature, given, tenants.bearer(request.headers))
+        key = tenants.bearer(request.headers)
+        asked = pipeline.Ask(feature, given, key, user=user_id, conversation=conversation_id)
+        if "respond-async" in prefer:
+            return await later.take(held, asked, request.headers.get("idempotency-key", ""))
         if "text/event-stream" in request.headers.get("accept", ""):
-            return await streamed(stream.start(held, asked))
-        return JSONResponse(reply.body(await pipeline.answer(held, asked)))
+            return await streamed(stream.start(held, replace(asked, durable=True)))
+        return JSONResponse((await pipeline.answer(held, asked)).body)
 
     ask.__annotations__["given"] = feature.Input
     answer = reply.model(feature)
     events = {"content": {"text/event-stream": {}}, "description": "The answer, whole or streamed"}
+    taken = {"description": "Taken; Location says where the result will be"}
     app.post(
         f"/v1/{feature.name}",
         name=feature.name,
         summary=feature.spec.summary,
         response_model=answer,
-        responses={200: events, **RESPONSES},
+        responses={200: events, 202: taken, **RESPONSES},
     )(ask)
 
 
@@ -100,12 +120,21 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz(request: Request) -> Response:
+        if request.app.state.draining:
+            said = problems.problem(503, "draining", "this process is stopping", retry_after_s=1)
+            return problems.respond(said)
         if fault := await db.check(request.app.state.services.engine):
             return problems.respond(problems.problem(503, "not_ready", fault, retry_after_s=5))
         return JSONResponse({"status": "ready", "features": sorted(plan.features)})
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
+        key = plan.settings.metrics_key.get_secret_value()
+        given = tenants.bearer(request.headers)
+        if plan.settings.auth == "required" and not (
+            key and hmac.compare_digest(key.encode(), given.encode())
+        ):
+            raise Unauthorized("metrics are read with APP_METRICS_KEY as the bearer token")
         registry = request.app.state.services.recorder.metrics.registry
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -12,6 +12,7 @@ from app.errors import AppError
 from app.features import Feature
 from app.services import Plan
 from gate import baseline, cases, checks, judge, report, run
+from gate import policy as audit
 from gate.cases import Kind
 from gate.errors import BadCases, GateError, UnknownFeature
 from gate.judge import Verdict
@@ -73,6 +74,15 @@ def check() -> None:
 
 
 @cli.command()
+def policy() -> None:
+    """Check that policy leaves every feature a model in each tier that it, its flags or economy can pick."""
+    plan = run.gate_plan()
+    out.print(audit.models_table(plan), audit.roles_table(plan))
+    if refused(plan):
+        raise typer.Exit(1)
+
+
+@cli.command()
 def accept(
     features: Names = None,
     reason: Annotated[str, typer.Option(prompt="Why is this result right", help="kept in git")] = "",
@@ -97,7 +107,7 @@ def schema(path: Path = cases.SCHEMA) -> None:
 
 @cli.command("all")
 def everything() -> None:
-    """Run all that CI runs: lint, types, secrets, unit tests, evals, safety, cost."""
+    """Run all that CI runs: lint, types, secrets, unit tests, policy, evals, safety, cost."""
     plan, failed = run.gate_plan(), []
     for name in checks.STEPS:
         started = time.perf_counter()
@@ -108,8 +118,18 @@ def everything() -> None:
         if not done.ok:
             failed.append(name)
             out.print(done.said, markup=False, highlight=False, soft_wrap=True)
+    failed += refused(plan)
     verdicts = evaluate(plan, None, BOTH, ("invariants", "score", "cost"))
     finish(plan, verdicts, failed)
+
+
+def refused(plan: Plan) -> list[str]:
+    """Say where policy leaves a feature without a model; gives the name of the step if it does."""
+    faults = audit.violations(plan)
+    out.print("policy    [red]BLOCK[/]" if faults else "policy    [green]PASS[/]", highlight=False)
+    for fault in faults:
+        out.print(str(fault), markup=False, highlight=False, soft_wrap=True)
+    return ["policy"] if faults else []
 
 
 def evaluate(plan: Plan, names: list[str] | None, kinds: list[Kind], parts: tuple[str, ...]) -> list[Verdict]:

@@ -155,6 +155,6 @@ async def outcome(held: Services, feature: Feature, spec: CaseSpec) -> Outcome:
         return Outcome(error.code, detail=str(error))
     row = answer.row
     return Outcome(
-        "ok", answer.output.model_dump(mode="json"), list(row.flags), row.input_tokens + row.output_tokens,
+        "ok", answer.said, list(row.flags), row.input_tokens + row.output_tokens,
         None if row.cost_usd is None else float(row.cost_usd), row.latency_ms, row.model, row.prompt,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A small project for tests, and what speaks to it: real files, a real database, servers on this machine."""
 
 import asyncio
+import itertools
 import json
 import socket
 import sys
@@ -117,7 +118,8 @@ def models(**urls: str) -> None:
     """Write the registry in this order; a model with no URL is the keyless one."""
     tables = [
         f'[models.{name}]\nprovider = "openai-compatible"\nname = "{name}"\nbase_url = "{url}/v1"\n'
-        'json_mode = "prompt"\nprice = { input_usd = 1, output_usd = 1 }\n'
+        'region = "local"\nretention_days = 0\njson_mode = "prompt"\n'
+        "price = { input_usd = 1, output_usd = 1 }\n"
         if url
         else f'[models.{name}]\nprovider = "keyless"\n'
         for name, url in urls.items()
@@ -167,28 +169,43 @@ async def site(**given: Any) -> AsyncIterator[Site]:
 def events(text: str) -> list[tuple[str, dict[str, Any]]]:
     """Server-sent events as kind and data."""
     blocks = [block.splitlines() for block in text.strip().split("\n\n")]
-    pairs = [dict(line.split(": ", 1) for line in block) for block in blocks]
+    pairs = [dict(line.split(": ", 1) for line in block) for block in blocks if block and block[0][0] != ":"]
     return [(pair["event"], json.loads(pair["data"])) for pair in pairs]
 
 
-def provider(status: int = 200, said: str = "", pause_s: float = 0) -> FastAPI:
-    """A provider's API that always gives this status and text, with a pause before each word of a stream."""
+def provider(
+    status: int = 200,
+    said: str | list[Any] = "",
+    pause_s: float = 0,
+    cut_after: int = 0,
+    heard: list[dict[str, Any]] | None = None,
+) -> FastAPI:
+    """A provider's API: this status and text, of a list one after the other; a dict is the call of a tool."""
     api = FastAPI()
+    texts = itertools.cycle([said] if isinstance(said, str) else said)
 
     @api.post("/v1/chat/completions")
     async def complete(asked: dict[str, Any]) -> Response:
+        if heard is not None:
+            heard.append(asked)
         if status != 200:
             return JSONResponse({"error": {"message": "provider-internal-detail"}}, status)
-        usage = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
+        usage, text = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}, next(texts)
         if asked.get("stream"):
-            return StreamingResponse(paused(server.events(said, usage)), media_type="text/event-stream")
-        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+            return StreamingResponse(paused(server.events(text, usage)), media_type="text/event-stream")
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if isinstance(text, dict):
+            call = {"id": "call-1", "type": "function", "function": text}
+            message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
         envelope = server.envelope("chat.completion", [choice], usage)
         return JSONResponse({**envelope, "model": asked["model"]})
 
     async def paused(parts: Iterator[str]) -> AsyncIterator[str]:
-        for part in parts:
+        for number, part in enumerate(parts, start=1):
             await asyncio.sleep(pause_s)
+            if number == cut_after:
+                raise ConnectionAbortedError
             yield part
 
     return api
@@ -207,6 +224,13 @@ def serve(app: FastAPI) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         running.should_exit = True
         thread.join(10)
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def command(main: Callable[[], None], *words: str) -> int:

@@ -1,5 +1,6 @@
 """Who may ask: keys, budgets, pauses, policy, the kill switch and the rate limit, as a client sees them."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,7 +15,7 @@ from tests import kit
 @pytest.fixture
 async def closed(project):
     """The app as in production: keys are required."""
-    async with kit.site(auth="required", pepper=kit.PEPPER) as site:
+    async with kit.site(auth="required", pepper=kit.PEPPER, auth_cache_s=0) as site:
         yield site
 
 
@@ -83,7 +84,7 @@ async def test_a_spent_budget_is_402(closed):
     assert (await closed.post("note", kit.TEXT, key)).status_code == 200
     await closed.rows()
     async with AsyncSession(closed.held.engine) as session, session.begin():
-        await session.execute(update(db.Usage).values(cost_usd=Decimal("0.01")))
+        await session.execute(update(db.Spend).values(usd=Decimal("0.01")))
     assert (await closed.post("note", kit.TEXT, key)).status_code == 402
 
 
@@ -91,19 +92,77 @@ async def test_last_months_spending_does_not_count(closed):
     key = await new_key(closed, budget=Decimal("0.01"))
     await closed.post("note", kit.TEXT, key)
     await closed.rows()
-    before = db.now().replace(year=db.now().year - 1)
     async with AsyncSession(closed.held.engine) as session, session.begin():
-        await session.execute(update(db.Usage).values(cost_usd=Decimal(9), at=before))
+        await session.execute(update(db.Spend).values(usd=Decimal(9), month="2001-01"))
     assert (await closed.post("note", kit.TEXT, key)).status_code == 200
 
 
 async def test_a_paused_tenant_is_403(closed):
     key = await new_key(closed)
-    async with AsyncSession(closed.held.engine) as session, session.begin():
-        await session.execute(update(db.Tenant).values(paused=True))
+    await tenants.change(closed.held.engine, "acme", paused=True)
     said = await closed.post("note", kit.TEXT, key)
     assert said.status_code == 403
     assert "paused" in said.json()["detail"]
+    await tenants.change(closed.held.engine, "acme", paused=False)
+    assert (await closed.post("note", kit.TEXT, key)).status_code == 200
+
+
+async def test_an_old_key_works_until_the_overlap_ends(closed):
+    engine, config = closed.held.engine, closed.held.plan.settings
+    old = await new_key(closed)
+    new = await tenants.rotate_key(engine, config, "acme", timedelta(hours=1))
+    assert [(await closed.post("note", kit.TEXT, key)).status_code for key in (old, new)] == [200, 200]
+    newest = await tenants.rotate_key(engine, config, "acme", timedelta(0))
+    said = [(await closed.post("note", kit.TEXT, key)).status_code for key in (old, new, newest)]
+    assert said == [401, 401, 200]
+
+
+async def test_one_key_is_revoked_by_its_end(closed):
+    engine, config = closed.held.engine, closed.held.plan.settings
+    first = await new_key(closed)
+    second = await tenants.create_key(engine, config, "acme")
+    assert await tenants.revoke_keys(engine, "acme", first[-4:]) == 1
+    said = [(await closed.post("note", kit.TEXT, key)).status_code for key in (first, second)]
+    assert said == [401, 200]
+
+
+async def test_a_key_is_looked_up_once_in_a_while(project):
+    async with kit.site(auth="required", pepper=kit.PEPPER, auth_cache_s=60) as site:
+        key = await new_key(site)
+        assert (await site.post("note", kit.TEXT, key)).status_code == 200
+        await tenants.revoke_keys(site.held.engine, "acme")
+        assert (await site.post("note", kit.TEXT, key)).status_code == 200
+        site.held.access.known.clear()
+        assert (await site.post("note", kit.TEXT, key)).status_code == 401
+
+
+async def test_what_was_spent_counts_before_the_next_look_up(project):
+    price = "price = { input_usd = 1000, output_usd = 1000 }"
+    with kit.serve(kit.provider(said='{"result": "x"}')) as url:
+        kit.models(first=url)
+        kit.edit("config/models.toml", "price = { input_usd = 1, output_usd = 1 }", price)
+        async with kit.site(auth="required", pepper=kit.PEPPER, auth_cache_s=60) as site:
+            key = await new_key(site, budget=Decimal("0.02"))
+            said = [(await site.post("note", {"text": f"Text {n} here."}, key)).status_code for n in range(2)]
+    assert said == [200, 402]
+
+
+async def test_requests_without_a_key_leave_no_row(closed):
+    await closed.post("note", kit.TEXT, "wrong")
+    assert await closed.rows() == []
+
+
+async def test_metrics_are_closed_without_their_key(project):
+    for key, status in (("", 401), ("metrics-key", 200)):
+        async with kit.site(auth="required", pepper=kit.PEPPER, metrics_key=key) as site:
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            assert (await site.http.get("/metrics", headers=headers)).status_code == status
+
+
+async def test_a_store_of_limits_that_is_away_still_answers(project):
+    async with kit.site(limits_url="async+redis://127.0.0.1:1", rate_per_minute=2) as site:
+        said = [(await site.post("note", kit.TEXT)).status_code for _ in range(3)]
+    assert said == [200, 200, 429]
 
 
 async def test_a_use_case_that_policy_denies_every_model_is_403_with_the_reason(project):

@@ -146,6 +146,20 @@ def test_names_a_tier_a_use_case_and_a_corpus_that_no_file_has(project):
 
 
 def test_another_schema_gives_another_digest(project):
-    before = features.digest(features.load(NOTE))
+    before = features.load(NOTE).digest
     kit.edit(NOTE / "schema.py", "    text: str", "    text: str = ''")
-    assert features.digest(features.load(NOTE)) != before
+    assert features.load(NOTE).digest != before
+
+
+async def test_prepare_changes_the_input_before_it_is_used(project):
+    kit.write(
+        "features/note/steps.py",
+        '"""Own steps."""\n\n\ndef prepare(given):\n    """Shout."""\n'
+        '    return given.model_copy(update={"text": given.text.upper()})\n',
+    )
+    heard = []
+    with kit.serve(kit.provider(said='{"result": "x"}', heard=heard)) as url:
+        kit.models(first=url)
+        async with kit.site() as site:
+            await site.post("note", kit.TEXT)
+    assert kit.TEXT["text"].upper() in heard[0]["messages"][-1]["content"]

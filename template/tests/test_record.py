@@ -7,9 +7,12 @@ from decimal import Decimal
 
 import httpx2
 import pytest
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import pipeline, services, settings, stream, web
-from app.record import Row
+from app.db import Spend
+from app.row import Row
 from tests import kit
 
 
@@ -21,12 +24,6 @@ async def test_a_request_leaves_one_row_with_its_outcome(site, given, outcome):
     await site.post("note", given)
     await site.http.post("/v1/note", json=given, headers={"Accept": "text/event-stream"})
     assert [(row.feature, row.outcome) for row in await site.rows()] == [("note", outcome)] * 2
-
-
-async def test_a_request_without_a_key_leaves_one_row(project):
-    async with kit.site(auth="required", pepper=kit.PEPPER) as site:
-        await site.post("note", kit.TEXT)
-        assert [(row.outcome, row.tenant_id) for row in await site.rows()] == [("unauthorized", "")]
 
 
 async def test_a_request_that_no_model_could_answer_leaves_one_row(project):
@@ -104,3 +101,38 @@ async def test_a_stream_that_nobody_reads_is_finished_before_the_app_stops(proje
         stream.start(site.held, pipeline.Ask(feature, feature.Input(**kit.TEXT)))
     async with kit.site() as site:
         assert [row.outcome for row in await site.rows()] == ["ok"]
+
+
+async def test_spending_is_added_up_by_tenant_and_month(site):
+    for tenant, usd in (("a", 1), ("b", 5), ("a", 2)):
+        site.held.recorder.save(Row(f"{tenant}{usd}", "note", tenant_id=tenant, cost_usd=Decimal(usd)))
+    await site.held.recorder.waiting.join()
+    async with AsyncSession(site.held.engine) as session:
+        spent = {row.tenant_id: row.usd for row in await session.scalars(select(Spend))}
+    assert spent == {"a": 3, "b": 5}
+
+
+async def test_a_row_that_comes_twice_is_written_and_paid_once(site):
+    for _ in range(2):
+        site.held.recorder.save(Row("same", "note", tenant_id="a", cost_usd=Decimal(1)))
+        await site.held.recorder.waiting.join()
+    async with AsyncSession(site.held.engine) as session:
+        assert (await session.scalar(select(Spend.usd))) == 1
+    assert [row.id for row in await site.rows()] == ["same"]
+
+
+async def test_a_database_that_is_away_for_a_moment_loses_no_row(site):
+    locked = sqlite3.connect("var/app.db", isolation_level=None)
+    locked.execute("begin immediate")
+    for connection in (site.held.engine,):
+        await connection.dispose()
+    event.listen(site.held.engine.sync_engine, "connect", impatient)
+    site.held.recorder.save(Row("late", "note", tenant_id="a"))
+    await asyncio.sleep(0.3)
+    locked.execute("rollback")
+    assert [row.id for row in await site.rows()] == ["late"]
+
+
+def impatient(connection, _):
+    """Fail at once where the database is locked."""
+    connection.execute("pragma busy_timeout=10")

@@ -155,6 +155,7 @@ function take(part) {
   const data = JSON.parse(line("data"));
   if (kind === "delta") { $("text").append(data.text); $("status").textContent = word("streaming"); }
   if (kind === "restart") { $("text").replaceChildren(); $("status").textContent = word("restart"); }
+  if (kind === "retract") $("text").replaceChildren();
   if (kind === "result") show(data);
   if (kind === "error") { $("text").replaceChildren(); fail(data); }
 }

@@ -1,0 +1,149 @@
+"""Answers that a worker makes: those asked for later, and those whose process died. DBOS keeps the queue."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+from app import pipeline, results
+from app.access import Caller
+from app.db import Result
+from app.errors import AppError
+from app.pipeline import Ask
+from app.services import Services
+from app.settings import Settings
+from app.slots import Slot
+
+log = logging.getLogger(__name__)
+QUEUE = "answers"
+POLL_S = 0.2
+FORGET_EVERY_S = 3600
+# Raised when a job that waits could no longer be understood by a new version of this module.
+VERSION = "1"
+Job = Callable[[str], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def work(services: Services, slot: Slot) -> AsyncIterator[None]:
+    """Take jobs and run them until the block ends; then let those that run come to their end."""
+    from dbos import DBOS  # it costs two seconds of every start, and only a worker needs it
+
+    config = services.plan.settings
+    engine = queue_engine(config)
+    DBOS(
+        config={
+            "name": "app", "system_database_url": queue_url(config), "system_database_engine": engine,
+            "executor_id": slot.name, "application_version": VERSION, "log_level": "ERROR",
+        }
+    )  # fmt: skip
+    job = DBOS.workflow(name="answer")(DBOS.step(name="run")(runner(services)))
+    DBOS.launch()
+    await DBOS.register_queue_async(
+        QUEUE, worker_concurrency=config.job_slots, partition_worker_concurrency=config.tenant_job_slots,
+        polling_interval_sec=POLL_S, on_conflict="always_update",
+    )  # fmt: skip
+    feeder = asyncio.create_task(feed(services, job))
+    try:
+        yield
+    finally:
+        feeder.cancel()
+        with suppress(asyncio.CancelledError):
+            await feeder
+        await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=30)
+
+
+def runner(services: Services) -> Job:
+    """The one kind of job."""
+
+    async def run(name: str) -> None:
+        await deliver(services, name)
+
+    return run
+
+
+async def deliver(services: Services, name: str) -> None:
+    """Answer a kept request; done twice, the first answer and the first usage row stay."""
+    found = await results.load(services.engine, name)
+    if found is None or found.body is not None:
+        return
+    ask = asked(services, found)
+    if ask:
+        with suppress(AppError):  # it is the result
+            await pipeline.answer(services, ask)
+    await services.recorder.waiting.join()
+    left = await results.load(services.engine, name)
+    if ask and left and left.body is None:
+        raise RuntimeError("the result was not written")
+
+
+def asked(services: Services, found: Result) -> Ask | None:
+    """The request again; None where its feature is gone or takes other input now."""
+    feature = services.plan.features.get(found.feature)
+    try:
+        given = feature.Input.model_validate(found.given) if feature else None
+    except ValueError:
+        given = None
+    if feature is None or given is None:
+        log.error("a waiting request fits no feature", extra={"id": found.id, "feature": found.feature})
+        return None
+    caller, said = Caller(found.tenant_id), found.conversation_id
+    return Ask(
+        feature, given, caller=caller, user=found.user_id, conversation=said, durable=True, id=found.id
+    )
+
+
+async def feed(services: Services, job: Job) -> None:
+    """Hand what waits to the queue, and forget what has expired, for ever."""
+    loop = asyncio.get_running_loop()
+    forget_s = loop.time()
+    while True:
+        try:
+            await hand_over(services, job)
+            if loop.time() >= forget_s:
+                forget_s = loop.time() + FORGET_EVERY_S
+                await results.forget(services.engine)
+        except Exception as error:  # the loop must outlive a database that restarts
+            log.warning("the worker waits for the database", extra={"fault": type(error).__name__})
+            await asyncio.sleep(1)
+        await asyncio.sleep(POLL_S)
+
+
+async def hand_over(services: Services, job: Job) -> None:
+    """Put waiting results into the queue, a part of it for each tenant; the same id is never queued twice."""
+    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+
+    found = await results.due(services.engine, limit=100)
+    for item in found:
+        with SetWorkflowID(item.id), SetEnqueueOptions(queue_partition_key=item.tenant_id or "-"):
+            await DBOS.enqueue_workflow_async(QUEUE, job, item.id)
+    if found:
+        await results.queued(services.engine, [item.id for item in found])
+
+
+def queue_url(config: Settings) -> str:
+    """Where the queue lies: beside the app's own data, a file of its own with SQLite."""
+    if config.database_url.startswith("sqlite"):
+        return f"sqlite:///{(config.var_dir / 'jobs.db').as_posix()}"
+    return config.database_url
+
+
+def queue_engine(config: Settings) -> Engine:
+    """The queue's engine; without these pragmas SQLite lets a worker and the queue lock each other out."""
+    url = make_url(queue_url(config))
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_size=10, pool_pre_ping=True)
+    Path(config.var_dir).mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, pool_size=10)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in ("busy_timeout=30000", "journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
+            connection.execute(f"pragma {pragma}")
+
+    return engine

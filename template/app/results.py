@@ -1,0 +1,134 @@
+"""What was asked and answered, kept for its tenant; what waits or was abandoned is a job for a worker."""
+
+import time
+from datetime import UTC, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app import db
+from app.db import Result
+from app.errors import NotFound, QueueFull
+from app.row import Row
+
+# A stream's or a job's answer must be there when its client comes back, also where nothing else is kept.
+SHORTEST = timedelta(hours=1)
+COUNT_EVERY_S = 0.25
+OPEN = ("waiting", "queued")
+
+
+def new(
+    row: Row,
+    given: dict[str, Any],
+    conversation: str,
+    keep_days: int,
+    state: str,
+    body: dict[str, Any] | None = None,
+    lease_s: float = 0,
+) -> dict[str, Any]:
+    """The columns of a result, with or without its answer."""
+    return {
+        "id": row.id, "tenant_id": row.tenant_id, "user_id": row.user_id, "conversation_id": conversation,
+        "feature": row.feature, "given": given, "state": state, "body": body, "summary": "",
+        "lease_until": db.now() + timedelta(seconds=lease_s) if lease_s else None, "created_at": row.at,
+        "expires_at": row.at + max(SHORTEST, timedelta(days=keep_days)),
+    }  # fmt: skip
+
+
+async def fetch(engine: AsyncEngine, tenant: str, name: str) -> Result:
+    """A result of this tenant; raise NotFound for any other, so that nobody learns which ids exist."""
+    async with AsyncSession(engine) as session:
+        found = await session.get(Result, name)
+    if found is None or found.tenant_id != tenant or found.expires_at.replace(tzinfo=UTC) < db.now():
+        raise NotFound(f"no result '{name[:40]}'")
+    return found
+
+
+async def load(engine: AsyncEngine, name: str) -> Result | None:
+    """A result by its id, for the worker."""
+    async with AsyncSession(engine) as session:
+        return await session.get(Result, name)
+
+
+async def depth(engine: AsyncEngine) -> int:
+    """How many jobs wait or run."""
+    async with AsyncSession(engine) as session:
+        return await session.scalar(select(func.count()).where(Result.state.in_(OPEN))) or 0
+
+
+class Queue:
+    """How many jobs wait: counted a few times a second, and what this process adds in between."""
+
+    def __init__(self, engine: AsyncEngine, limit: int) -> None:
+        self.engine, self.limit = engine, limit
+        self.waiting, self.counted_s = 0, 0.0
+
+    async def admit(self) -> None:
+        """Make room for one more; raise QueueFull."""
+        now = time.monotonic()
+        if now - self.counted_s > COUNT_EVERY_S:
+            self.counted_s = now
+            self.waiting = await depth(self.engine)
+        if self.waiting >= self.limit:
+            raise QueueFull(f"{self.limit} requests wait already; try again in a few seconds")
+        self.waiting += 1
+
+
+async def hold(engine: AsyncEngine, names: list[str], lease_s: float) -> None:
+    """Say that this process still writes these results."""
+    until = db.now() + timedelta(seconds=lease_s)
+    async with engine.begin() as connection:
+        mine = (Result.id.in_(names), Result.state == "running")
+        await connection.execute(update(Result).where(*mine).values(lease_until=until))
+
+
+async def due(engine: AsyncEngine, limit: int) -> list[Result]:
+    """What a worker must take: results that wait, and those whose process has stopped holding them."""
+    dead = (Result.state == "running") & (Result.lease_until < db.now())
+    query = (
+        select(Result).where(or_(Result.state == "waiting", dead)).order_by(Result.created_at).limit(limit)
+    )
+    async with AsyncSession(engine) as session:
+        return list(await session.scalars(query))
+
+
+async def queued(engine: AsyncEngine, names: list[str]) -> None:
+    """Say that the job queue has these now."""
+    open_ = (Result.id.in_(names), Result.state.in_(("waiting", "running")))
+    async with engine.begin() as connection:
+        await connection.execute(update(Result).where(*open_).values(state="queued", lease_until=None))
+
+
+async def forget(engine: AsyncEngine) -> int:
+    """Delete what has expired; returns how many results went."""
+    async with engine.begin() as connection:
+        return (await connection.execute(delete(Result).where(Result.expires_at < db.now()))).rowcount
+
+
+async def turns(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> list[Result]:
+    """The answered turns of a conversation, the oldest first; of its own tenant and user alone."""
+    query = select(Result).where(*owned(tenant, user, conversation), Result.state == "done")
+    async with AsyncSession(engine) as session:
+        return list(await session.scalars(query.order_by(Result.created_at, Result.id)))
+
+
+async def erase(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> int:
+    """Delete a conversation; returns how many turns went."""
+    async with engine.begin() as connection:
+        done = await connection.execute(delete(Result).where(*owned(tenant, user, conversation)))
+    return done.rowcount
+
+
+async def summarise(engine: AsyncEngine, name: str, summary: str) -> None:
+    """Keep what was said up to and with this turn in short."""
+    async with engine.begin() as connection:
+        await connection.execute(update(Result).where(Result.id == name).values(summary=summary))
+
+
+def owned(tenant: str, user: str, conversation: str) -> tuple[Any, ...]:
+    """The rows of one conversation that are not expired."""
+    return (
+        Result.tenant_id == tenant, Result.user_id == user, Result.conversation_id == conversation,
+        Result.expires_at > db.now(),
+    )  # fmt: skip

@@ -1,0 +1,50 @@
+"""The worker process: jobs, until it is told to stop."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+
+from app import jobs, logs, services, settings, slots
+from app.services import Plan
+
+FOLDERS = ("app", "features", "config")
+
+
+def run(*, reload: bool, beside: bool) -> None:
+    """Run one worker; with `reload` again at each change of a file, with `beside` until its input ends."""
+    if beside:
+        threading.Thread(target=stop_at_end_of_input, daemon=True).start()
+    if not reload:
+        return serve()
+    import watchfiles
+
+    watchfiles.run_process(*FOLDERS, target=serve)
+    return None
+
+
+def stop_at_end_of_input() -> None:
+    """Wait until the process that started this one is gone."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def serve() -> None:
+    """Read the plan and work."""
+    asyncio.run(work(services.plan(settings.load())))
+
+
+async def work(plan: Plan) -> None:
+    """Take a slot and work until SIGTERM or Ctrl-C; jobs that run come to their end."""
+    logs.configure(plan.settings)
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))
+    loop = asyncio.get_running_loop()
+    async with (
+        services.start(plan) as held,
+        slots.take(held.engine, plan.settings.var_dir) as slot,
+        jobs.work(held, slot),
+    ):
+        await stop.wait()

@@ -1,0 +1,105 @@
+"""What was said before: sent along, summarised past its budget, readable and erasable by its owner alone."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import conversation, db, tenants
+from app.conversation import History, Turn
+from app.db import Result
+from tests import kit
+
+PLACE = "/v1/note?conversation_id=c1&user_id=ann"
+
+
+@pytest.fixture
+def heard():
+    """What a provider was sent, request by request."""
+    return []
+
+
+@pytest.fixture
+def provider(heard):
+    """The address of a provider that notes its messages."""
+    with kit.serve(kit.provider(said='{"result": "noted"}', heard=heard)) as url:
+        yield url
+
+
+async def test_the_turns_before_are_sent_along(project, provider, heard):
+    kit.models(first=provider)
+    async with kit.site() as site:
+        for text in ("The first text is long enough.", "The second text."):
+            await site.http.post(PLACE, json={"text": text})
+            await site.held.recorder.waiting.join()
+    said = [(m["role"], m["content"]) for m in heard[1]["messages"]]
+    assert [role for role, _ in said] == ["system", "user", "assistant", "user"]
+    assert said[1][1] == "The first text is long enough."
+    assert said[2][1] == "noted"
+
+
+async def test_turns_past_the_budget_are_sent_as_a_summary(project, provider, heard):
+    kit.models(first=provider)
+    kit.edit("features/note/feature.toml", "[slo]", "[conversation]\nmax_tokens = 60\n\n[slo]")
+    async with kit.site() as site:
+        short = []
+        for number in range(4):
+            said = await site.http.post(PLACE, json={"text": f"Text {number}. " + "It has many words. " * 6})
+            short.append(said.json()["meta"]["summarised_turns"])
+            await site.held.recorder.waiting.join()
+    assert short[0] == 0 < max(short)
+    assert any(m["content"].startswith("<summary>") for m in heard[-1]["messages"])
+
+
+async def test_the_owner_reads_and_erases_a_conversation(site):
+    await site.http.post(PLACE, json=kit.TEXT)
+    await site.held.recorder.waiting.join()
+    place = "/v1/conversations/c1?user_id=ann"
+    turns = (await site.http.get(place)).json()["turns"]
+    assert [turn["input"] for turn in turns] == [kit.TEXT]
+    assert (await site.http.delete(place)).json() == {"erased": 1}
+    assert (await site.http.get(place)).status_code == 404
+
+
+async def test_another_user_sees_nothing_of_it(site):
+    await site.http.post(PLACE, json=kit.TEXT)
+    await site.held.recorder.waiting.join()
+    assert (await site.http.get("/v1/conversations/c1?user_id=bob")).status_code == 404
+    assert (await site.http.delete("/v1/conversations/c1?user_id=bob")).json() == {"erased": 0}
+
+
+async def test_another_tenant_reads_neither_a_result_nor_a_conversation(project):
+    async with kit.site(auth="required", pepper=kit.PEPPER) as site:
+        keys = {}
+        for name in ("one", "two"):
+            await tenants.add(site.held.engine, name, name, None)
+            keys[name] = await tenants.create_key(site.held.engine, site.held.plan.settings, name)
+        headers = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()}
+        said = await site.http.post(PLACE, json=kit.TEXT, headers=headers["one"])
+        await site.held.recorder.waiting.join()
+        for place in (f"/v1/results/{said.json()['meta']['id']}", "/v1/conversations/c1?user_id=ann"):
+            assert (await site.http.get(place, headers=headers["one"])).status_code == 200
+            assert (await site.http.get(place, headers=headers["two"])).status_code == 404
+            assert (await site.http.get(place)).status_code == 401
+
+
+async def test_what_has_expired_is_neither_read_nor_sent(site):
+    said = (await site.http.post(PLACE, json=kit.TEXT)).json()
+    await site.held.recorder.waiting.join()
+    async with AsyncSession(site.held.engine) as session, session.begin():
+        await session.execute(update(Result).values(expires_at=db.now() - timedelta(days=1)))
+    assert (await site.http.get(f"/v1/results/{said['meta']['id']}")).status_code == 404
+    assert (await site.http.get("/v1/conversations/c1?user_id=ann")).status_code == 404
+
+
+def test_the_newest_turns_stay_and_the_older_are_summarised():
+    turns = tuple(Turn(str(n), "question " * 10, "answer " * 10) for n in range(6))
+    old, new = conversation.split(History("", turns), max_tokens=200)
+    assert [*old.turns, *new.turns] == [*turns]
+    assert 0 < new.tokens() <= 100
+
+
+def test_a_history_that_fits_is_sent_as_it_is():
+    history = History("", (Turn("1", "a", "b"),))
+    assert conversation.split(history, max_tokens=50) == (History(), history)

@@ -1,0 +1,110 @@
+"""Real services of our own on loopback: PostgreSQL, Redis and a rendered app, each while a block runs."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.rendered import Project
+
+
+def program(name: str, package: str = "postgresql") -> str:
+    """Find a program, on PATH or where Debian keeps PostgreSQL's; skip without one."""
+    debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    found = shutil.which(name) or (str(debian[-1]) if debian else None)
+    if not found:
+        pytest.skip(f"{name} is not installed (Debian: apt-get install {package})")
+    return found
+
+
+def free_port() -> int:
+    """Return a free port of the loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait(port: int) -> None:
+    """Wait until something listens, at most half a minute."""
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run an empty PostgreSQL; gives its URL for SQLAlchemy."""
+    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+    folder = Path(tempfile.mkdtemp(prefix="slipway-pg-"))  # a short path: it holds a socket
+    if user:
+        shutil.chown(folder, user)
+    port = free_port()
+    data = str(folder / "data")
+    initdb = [program("initdb"), "-D", data, "-U", "app", "--auth=trust", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
+    command = [program("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
+    with running(command, port, folder, user):
+        yield f"postgresql+psycopg://app@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Run an empty Redis that keeps nothing on disk; gives its URL."""
+    folder = Path(tempfile.mkdtemp(prefix="slipway-redis-"))
+    port = free_port()
+    command = [program("redis-server", "redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
+    command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
+    with running(command, port, folder):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def running(command: list[str], port: int, folder: Path, user: str | None = None) -> Iterator[None]:
+    """Run a server until the block ends, then remove its folder; its log lies there meanwhile."""
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=folder)
+    try:
+        wait(port)
+        yield
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+        shutil.rmtree(folder)
+
+
+class serving:  # noqa: N801  # reads as a statement
+    """Run the app as in production, for a while."""
+
+    def __init__(self, project: Project, port: int, *words: str, extra: tuple[str, ...] = ()) -> None:
+        self.port = port
+        command = ["uv", "run", "--quiet", *extra, "app", *words, "--port", str(port)]
+        self.process = subprocess.Popen(command, cwd=project.root, env=project.environment())
+
+    def __enter__(self) -> None:
+        wait(self.port)
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+
+@contextmanager
+def working(project: Project, extra: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker, in a process group of its own, until the block ends; give its process."""
+    command = ["uv", "run", "--quiet", *extra, "app", "worker"]
+    process = subprocess.Popen(command, cwd=project.root, env=project.environment(), start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
