@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from cashews import Cache
+from cashews.exceptions import BackendNotAvailableError
 
 from app.disk import Disk
+from app.errors import ConfigError, Fault
+from app.settings import CONFIG
 
 MAX_ENTRIES = 10_000
 
@@ -25,7 +28,11 @@ class Answers:
         self.store = Cache()
         self.flights: dict[str, asyncio.Lock] = {}
         if url.startswith("redis"):
-            self.store.setup(url, pickle_type="json", suppress=True, socket_connect_timeout=1)
+            try:
+                self.store.setup(url, pickle_type="json", suppress=True, socket_connect_timeout=1)
+            except BackendNotAvailableError as error:
+                what = "the package of Redis is missing: uv sync --extra redis"
+                raise ConfigError([Fault(CONFIG, "cache_url", what)]) from error
         else:
             self.store.setup("mem://", size=MAX_ENTRIES, enable=url.startswith("mem"))
 

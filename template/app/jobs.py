@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -145,5 +147,7 @@ def queue_engine(config: Settings) -> Engine:
         connection.isolation_level = "IMMEDIATE"
         for pragma in ("busy_timeout=30000", "journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
             connection.execute(f"pragma {pragma}")
+        if sqlite3.sqlite_version_info < (3, 42):  # DBOS asks for 'subsec', which came with 3.42
+            connection.create_function("unixepoch", 1, lambda _: time.time())
 
     return engine
