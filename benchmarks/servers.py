@@ -62,6 +62,8 @@ MODELS = """\
 provider = "openai-compatible"
 name = "{model}"
 base_url = "http://127.0.0.1:{port}/v1"
+region = "local"
+retention_days = 0
 price = {{ input_usd = 0.25, output_usd = 2.0 }}
 
 [models.keyless]
