@@ -78,5 +78,9 @@ def remote(model: Model, key: str, http: httpx2.AsyncClient, limits: ModelSettin
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
-    openai = OpenAIProvider(base_url=url, api_key=key, http_client=http)
-    return OpenAIChatModel(model.name, provider=openai, settings=limits)
+    from app.lean import LeanOpenAI
+
+    openai = OpenAIProvider(openai_client=LeanOpenAI(key, url, http))
+    # With max_retries as a setting each request would copy the client.
+    own = ModelSettings(timeout=limits["timeout"], request_timeout=limits["request_timeout"])
+    return OpenAIChatModel(model.name, provider=openai, settings=own)

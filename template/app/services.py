@@ -62,13 +62,20 @@ class Services:
     recorder: Recorder
     queue: Queue
     streams: dict[str, object] = field(default_factory=dict)
+    asked: dict[tuple[str, str], Target] = field(default_factory=dict)
 
     def targets(self, feature: Feature, models: dict[str, Model]) -> list[Target]:
         """These models, ready to be asked by this feature."""
-        return [
-            Target(name, model, self.clients[name], self.breakers[name], *shape.wanted(feature, model))
-            for name, model in models.items()
-        ]
+        return [self.target(feature, name, model) for name, model in models.items()]
+
+    def target(self, feature: Feature, name: str, model: Model) -> Target:
+        """One of them, made once: its JSON schema costs more than the rest of a request."""
+        if (feature.name, name) not in self.asked:
+            wanted = shape.wanted(feature, model)
+            self.asked[feature.name, name] = Target(
+                name, model, self.clients[name], self.breakers[name], *wanted
+            )
+        return self.asked[feature.name, name]
 
 
 def plan(config: Settings) -> Plan:
