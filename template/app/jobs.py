@@ -77,7 +77,7 @@ async def deliver(services: Services, name: str) -> None:
     if ask:
         with suppress(AppError):  # it is the result
             await pipeline.answer(services, ask)
-    await services.recorder.waiting.join()
+    await services.recorder.flush()
     left = await results.load(services.engine, name)
     if ask and left and left.body is None:
         raise RuntimeError("the result was not written")

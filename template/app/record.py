@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from sqlalchemy import case
+from sqlalchemy import Insert, case, or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,8 +21,9 @@ from app.row import Row
 log = logging.getLogger(__name__)
 GROUP = 200
 CLOSE_S = 10
+# Rows wait this long for others: many in one commit cost what one costs. Whoever waits for a row does not.
+LINGER_S = 0.025
 RETRY_S = (0.1, 0.5, 1, 2, 5)
-SETTLED = ("done", "failed")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Recorder:
         self.engine = engine
         self.metrics = metrics
         self.waiting: asyncio.Queue[Entry] = asyncio.Queue()
+        self.due = asyncio.Event()
         self.writer = asyncio.create_task(self.write())
 
     def save(self, row: Row, result: dict[str, Any] | None = None) -> None:
@@ -55,12 +59,21 @@ class Recorder:
         """Write a result now; False if the database did not take it."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.waiting.put_nowait(Entry(row, result, written))
+        self.due.set()
         return await written
+
+    async def flush(self) -> None:
+        """Write what waits, now."""
+        self.due.set()
+        await self.waiting.join()
 
     async def write(self) -> None:
         """Write what waits, for ever."""
         while True:
             group = [await self.waiting.get()]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.due.wait(), LINGER_S)
+            self.due.clear()
             while not self.waiting.empty() and len(group) < GROUP:
                 group.append(self.waiting.get_nowait())
             await self.insert(group)
@@ -82,6 +95,7 @@ class Recorder:
             except Exception as error:  # the writer must outlive any row: without it no request is billed
                 if len(group) == 1:
                     return self.give_up(group, type(error).__name__)
+                log.warning("a group is written one by one", extra={"fault": type(error).__name__})
                 for entry in group:
                     await self.insert([entry])
                 return None
@@ -101,34 +115,42 @@ class Recorder:
     async def close(self) -> None:
         """Write the rest, then stop."""
         try:
-            await asyncio.wait_for(self.waiting.join(), CLOSE_S)
+            await asyncio.wait_for(self.flush(), CLOSE_S)
         except TimeoutError:
             log.error("usage rows lost", extra={"count": self.waiting.qsize()})
         self.writer.cancel()
 
 
+@cache
+def statements(dialect: str) -> tuple[Insert, Insert, Insert]:
+    """How results, usage rows and what tenants spent are written; made once, for they are costly to build."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    result, usage, spend = insert(Result), insert(Usage), insert(Spend)
+    # A job that was run twice does not replace the answer that its caller may have read.
+    settled = or_(Result.state == "done", Result.state == "failed")  # in_() cannot be written in groups
+    change = {
+        name: case((settled, Result.__table__.c[name]), else_=result.excluded[name])
+        for name in ("state", "body", "lease_until")
+    }
+    added = {"usd": Spend.usd + spend.excluded.usd, "tokens": Spend.tokens + spend.excluded.tokens}
+    return (
+        result.on_conflict_do_update(index_elements=["id"], set_=change),
+        usage.on_conflict_do_nothing(index_elements=["id"]).returning(Usage.id),
+        spend.on_conflict_do_update(index_elements=["tenant_id", "month"], set_=added),
+    )
+
+
 async def write(connection: AsyncConnection, group: list[Entry]) -> None:
     """One transaction: results, usage rows, and what those that are new add to their tenants' spending."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    result, usage, spend = statements(connection.dialect.name)
     if results := [entry.result for entry in group if entry.result]:
-        new = insert(Result)
-        # A job that was run twice does not replace the answer that its caller may have read.
-        change = {
-            name: case((Result.state.in_(SETTLED), Result.__table__.c[name]), else_=new.excluded[name])
-            for name in ("state", "body", "lease_until")
-        }
-        await connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=change), results)
+        await connection.execute(result, results)
     rows = {entry.row.id: entry.row for entry in group if entry.row}
     if not rows:
         return
-    usage = insert(Usage).on_conflict_do_nothing(index_elements=["id"]).returning(Usage.id)
     written = await connection.execute(usage, [row.values() for row in rows.values()])
-    spent = spending([rows[name] for name in written.scalars()])
-    if spent:
-        more = insert(Spend)
-        added = {"usd": Spend.usd + more.excluded.usd, "tokens": Spend.tokens + more.excluded.tokens}
-        keys = ["tenant_id", "month"]
-        await connection.execute(more.on_conflict_do_update(index_elements=keys, set_=added), spent)
+    if spent := spending([rows[name] for name in written.scalars()]):
+        await connection.execute(spend, spent)
 
 
 def spending(rows: list[Row]) -> list[dict[str, Any]]:

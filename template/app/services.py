@@ -28,6 +28,8 @@ from app.retrieve import Index
 from app.settings import Settings
 from app.tiers import Target
 
+MAX_IDLE = 100
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -152,7 +154,9 @@ async def start(found: Plan) -> AsyncIterator[Services]:
         raise ConfigError(faults)
     engine = db.connect(found.settings.database_url)
     store = Answers(found.settings.cache_url)
-    async with httpx2.AsyncClient(timeout=found.settings.model_timeout_s) as http:
+    # The pool's own limit of idle connections would close and open them all the time under load.
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE)
+    async with httpx2.AsyncClient(timeout=found.settings.model_timeout_s, limits=limits) as http:
         recorder = None
         indexes: dict[str, Index] = {}
         try:

@@ -147,7 +147,7 @@ class Site:
 
     async def rows(self) -> list[Usage]:
         """Every usage row that was written so far, the oldest first."""
-        await self.held.recorder.waiting.join()
+        await self.held.recorder.flush()
         async with AsyncSession(self.held.engine) as session:
             return list(await session.scalars(select(Usage).order_by(Usage.at)))
 

@@ -87,7 +87,7 @@ async def test_prewarm_asks_what_was_asked_most(project):
     async with kit.site(cache_url="") as site:
         for question in (*["When is an invoice due?"] * 3, "When does a backup run?"):
             await site.post("ask", {"question": question})
-        await site.held.recorder.waiting.join()
+        await site.held.recorder.flush()
         plan = site.held.plan
     warm = plan.settings.model_copy(update={"cache_url": "sqlite:///var/cache.db"})
     assert await prewarm.run(replace(plan, settings=warm), 1) == {"ask": (1, 0)}

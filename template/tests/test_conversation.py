@@ -32,7 +32,7 @@ async def test_the_turns_before_are_sent_along(project, provider, heard):
     async with kit.site() as site:
         for text in ("The first text is long enough.", "The second text."):
             await site.http.post(PLACE, json={"text": text})
-            await site.held.recorder.waiting.join()
+            await site.held.recorder.flush()
     said = [(m["role"], m["content"]) for m in heard[1]["messages"]]
     assert [role for role, _ in said] == ["system", "user", "assistant", "user"]
     assert said[1][1] == "The first text is long enough."
@@ -47,14 +47,14 @@ async def test_turns_past_the_budget_are_sent_as_a_summary(project, provider, he
         for number in range(4):
             said = await site.http.post(PLACE, json={"text": f"Text {number}. " + "It has many words. " * 6})
             short.append(said.json()["meta"]["summarised_turns"])
-            await site.held.recorder.waiting.join()
+            await site.held.recorder.flush()
     assert short[0] == 0 < max(short)
     assert any(m["content"].startswith("<summary>") for m in heard[-1]["messages"])
 
 
 async def test_the_owner_reads_and_erases_a_conversation(site):
     await site.http.post(PLACE, json=kit.TEXT)
-    await site.held.recorder.waiting.join()
+    await site.held.recorder.flush()
     place = "/v1/conversations/c1?user_id=ann"
     turns = (await site.http.get(place)).json()["turns"]
     assert [turn["input"] for turn in turns] == [kit.TEXT]
@@ -64,7 +64,7 @@ async def test_the_owner_reads_and_erases_a_conversation(site):
 
 async def test_another_user_sees_nothing_of_it(site):
     await site.http.post(PLACE, json=kit.TEXT)
-    await site.held.recorder.waiting.join()
+    await site.held.recorder.flush()
     assert (await site.http.get("/v1/conversations/c1?user_id=bob")).status_code == 404
     assert (await site.http.delete("/v1/conversations/c1?user_id=bob")).json() == {"erased": 0}
 
@@ -77,7 +77,7 @@ async def test_another_tenant_reads_neither_a_result_nor_a_conversation(project)
             keys[name] = await tenants.create_key(site.held.engine, site.held.plan.settings, name)
         headers = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()}
         said = await site.http.post(PLACE, json=kit.TEXT, headers=headers["one"])
-        await site.held.recorder.waiting.join()
+        await site.held.recorder.flush()
         for place in (f"/v1/results/{said.json()['meta']['id']}", "/v1/conversations/c1?user_id=ann"):
             assert (await site.http.get(place, headers=headers["one"])).status_code == 200
             assert (await site.http.get(place, headers=headers["two"])).status_code == 404
@@ -86,7 +86,7 @@ async def test_another_tenant_reads_neither_a_result_nor_a_conversation(project)
 
 async def test_what_has_expired_is_neither_read_nor_sent(site):
     said = (await site.http.post(PLACE, json=kit.TEXT)).json()
-    await site.held.recorder.waiting.join()
+    await site.held.recorder.flush()
     async with AsyncSession(site.held.engine) as session, session.begin():
         await session.execute(update(Result).values(expires_at=db.now() - timedelta(days=1)))
     assert (await site.http.get(f"/v1/results/{said['meta']['id']}")).status_code == 404

@@ -61,7 +61,7 @@ async def result(http: httpx2.AsyncClient, name: str, wait_s: float = 40) -> htt
 
 async def test_an_answer_can_be_fetched_again_by_its_id(site):
     said = (await site.post("note", kit.TEXT)).json()
-    await site.held.recorder.waiting.join()
+    await site.held.recorder.flush()
     assert (await site.http.get(f"/v1/results/{said['meta']['id']}")).json() == said
 
 
@@ -200,7 +200,7 @@ async def test_a_stream_goes_on_after_the_last_event_that_was_seen(site):
 async def test_another_process_ends_the_stream_with_the_kept_result(site):
     whole = await site.stream("note", kit.TEXT)
     name = whole[0][1]["id"]
-    await site.held.recorder.waiting.join()
+    await site.held.recorder.flush()
     site.held.streams.clear()
     headers = {"Accept": "text/event-stream", "Last-Event-ID": "1"}
     rest = kit.events((await site.http.get(f"/v1/results/{name}", headers=headers)).text)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import pipeline, services, settings, stream, web
+from app import pipeline, results, services, settings, stream, web
 from app.db import Spend
 from app.row import Row
 from tests import kit
@@ -106,16 +106,27 @@ async def test_a_stream_that_nobody_reads_is_finished_before_the_app_stops(proje
 async def test_spending_is_added_up_by_tenant_and_month(site):
     for tenant, usd in (("a", 1), ("b", 5), ("a", 2)):
         site.held.recorder.save(Row(f"{tenant}{usd}", "note", tenant_id=tenant, cost_usd=Decimal(usd)))
-    await site.held.recorder.waiting.join()
+    await site.held.recorder.flush()
     async with AsyncSession(site.held.engine) as session:
         spent = {row.tenant_id: row.usd for row in await session.scalars(select(Spend))}
     assert spent == {"a": 3, "b": 5}
 
 
+async def test_rows_and_results_are_written_in_groups(site, caplog):
+    commits = []
+    event.listen(site.held.engine.sync_engine, "commit", commits.append)
+    for number in range(20):
+        row = Row(f"r{number}", "note", tenant_id="a")
+        site.held.recorder.save(row, results.new(row, kit.TEXT, "", 1, "done", {"output": number}))
+    assert len(await site.rows()) == 20
+    assert len(commits) == 1
+    assert "one by one" not in caplog.text
+
+
 async def test_a_row_that_comes_twice_is_written_and_paid_once(site):
     for _ in range(2):
         site.held.recorder.save(Row("same", "note", tenant_id="a", cost_usd=Decimal(1)))
-        await site.held.recorder.waiting.join()
+        await site.held.recorder.flush()
     async with AsyncSession(site.held.engine) as session:
         assert (await session.scalar(select(Spend.usd))) == 1
     assert [row.id for row in await site.rows()] == ["same"]
