@@ -26,6 +26,7 @@ class AppError(Exception):
     status = 500
     code = "internal"
     retry_after_s: int | None = None
+    reported = False  # whether the log has it
 
 
 @dataclass(frozen=True)

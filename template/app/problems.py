@@ -26,7 +26,7 @@ UNKNOWN: dict[str, object] = {
 def describe(error: AppError, id: str = "") -> dict[str, object]:
     """The body of an error that the caller may read; a fault of ours is logged with its place."""
     more: dict[str, object] = {"request_id": id} if id else {}
-    if error.status >= 500:
+    if error.status >= 500 and not error.reported:
         report(error, id)
     if error.status == 500:
         return unknown(id)
@@ -46,6 +46,7 @@ def report(error: AppError, id: str) -> None:
     place = f"{Path(steps[-1].filename).name}:{steps[-1].lineno}" if steps else ""
     fault = {"id": id, "fault": type(error).__name__, "place": place, "status": error.status}
     log.error("request refused by a fault of ours", extra=fault)
+    error.reported = True
 
 
 def problem(status: int, code: str, detail: str, **more: object) -> dict[str, object]:

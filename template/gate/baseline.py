@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from app import files
+from app import files, quality
 from app.features import Feature
 from app.files import Strict
 from gate.errors import BadBaseline
@@ -30,21 +30,17 @@ class Baseline(Strict):
     cases: dict[str, Mark]
 
 
-def path(feature: Feature) -> Path:
-    """Where the feature's baseline lies."""
-    return feature.folder / "baseline.json"
-
-
-def load(feature: Feature) -> Baseline | None:
-    """The accepted run, or None; raise BadBaseline if the file is damaged."""
-    place = path(feature)
+def load(feature: Feature, tier: str = "") -> Baseline | None:
+    """The accepted run, of one tier if it is named, or None; raise BadBaseline if the file is damaged."""
+    place = quality.path(feature.folder, tier)
     if not place.exists():
         return None
     try:
         return Baseline.model_validate_json(place.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         remedy = "restore it from git, or accept a new one with: uv run gate accept"
-        raise BadBaseline(f"{place.as_posix()}: damaged; {remedy} {feature.name}") from error
+        what = f"{feature.name} --tier {tier}" if tier else feature.name
+        raise BadBaseline(f"{place.as_posix()}: damaged; {remedy} {what}") from error
 
 
 def save(run: FeatureRun, reason: str) -> Path:
@@ -55,5 +51,6 @@ def save(run: FeatureRun, reason: str) -> Path:
     marks = {r.spec.name: {"score": r.score, "tokens": r.outcome.tokens} for r in run.of("golden")}
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(marks[name])}" for name in sorted(marks))
     top = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
-    files.write_atomic(path(run.feature), f'{{\n{top}  "cases": {{\n{lines}\n  }}\n}}\n')
-    return path(run.feature)
+    place = quality.path(run.feature.folder, run.tier)
+    files.write_atomic(place, f'{{\n{top}  "cases": {{\n{lines}\n  }}\n}}\n')
+    return place

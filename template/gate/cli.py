@@ -22,6 +22,7 @@ cli = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=F
 out, err = Console(), Console(stderr=True)
 STYLES = {"PASS": "green", "BLOCK": "red", "INCONCLUSIVE": "yellow", "NO BASELINE": "yellow"}
 Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
+Tier = Annotated[str, typer.Option(help="judge this tier of models alone; it has its own baseline")]
 BOTH: list[Kind] = ["golden", "adversarial"]
 
 
@@ -37,10 +38,10 @@ def main() -> None:
 
 
 @cli.command()
-def evals(features: Names = None) -> None:
+def evals(features: Names = None, tier: Tier = "") -> None:
     """Run golden and adversarial cases through the pipeline and compare with the baseline."""
     plan = run.gate_plan()
-    finish(plan, evaluate(plan, features, BOTH, ("invariants", "score", "cost")))
+    finish(plan, evaluate(plan, features, BOTH, ("invariants", "score", "cost"), tier))
 
 
 @cli.command()
@@ -86,12 +87,13 @@ def policy() -> None:
 def accept(
     features: Names = None,
     reason: Annotated[str, typer.Option(prompt="Why is this result right", help="kept in git")] = "",
+    tier: Tier = "",
 ) -> None:
     """Make the present result the baseline; commit the file, its diff is the record."""
     if not reason.strip():
         raise GateError("accept needs a reason: uv run gate accept FEATURE --reason '...'")
     plan = run.gate_plan()
-    for done in run.everything(chosen(plan, features), BOTH, plan, tell):
+    for done in run.everything(chosen(plan, features), BOTH, plan, tell, tier):
         verdict = judge.invariants(done)
         if verdict.stops:
             show([verdict])
@@ -132,14 +134,16 @@ def refused(plan: Plan) -> list[str]:
     return ["policy"] if faults else []
 
 
-def evaluate(plan: Plan, names: list[str] | None, kinds: list[Kind], parts: tuple[str, ...]) -> list[Verdict]:
+def evaluate(
+    plan: Plan, names: list[str] | None, kinds: list[Kind], parts: tuple[str, ...], tier: str = ""
+) -> list[Verdict]:
     """Run, judge the parts that are asked for, and write the report."""
     features = chosen(plan, names)
     if not features:
         out.print("no features: nothing to judge", highlight=False)
         return []
-    bases = {feature.name: baseline.load(feature) for feature in features}
-    runs = run.everything(features, kinds, plan, tell)
+    bases = {feature.name: baseline.load(feature, tier) for feature in features}
+    runs = run.everything(features, kinds, plan, tell, tier)
     verdicts = [v for done in runs for v in judged(done, bases[done.feature.name], parts)]
     report.write(plan.settings.var_dir, runs, verdicts)
     return verdicts

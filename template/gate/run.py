@@ -53,6 +53,7 @@ class FeatureRun:
     model: str
     prompt: str
     seconds: float
+    tier: str = ""
 
     def of(self, kind: Kind) -> list[CaseRun]:
         """The runs of one kind."""
@@ -69,11 +70,17 @@ class Checks(Evaluator[CaseSpec, Any, Metadata]):
 
 
 def everything(
-    features: list[Feature], kinds: list[Kind], plan: Plan, tell: Callable[[str], None]
+    features: list[Feature], kinds: list[Kind], plan: Plan, tell: Callable[[str], None], tier: str = ""
 ) -> list[FeatureRun]:
-    """Run the cases of some features; raise BadCases before the first call if a file is wrong."""
+    """Run the cases of some features, on one tier alone if it is named.
+
+    Raises BadCases before the first call if a file is wrong, GateError for a tier that no model has.
+    """
+    if tier and not plan.registry.in_tiers([tier]):
+        known = ", ".join(sorted({model.tier for model in plan.registry.models.values()}))
+        raise GateError(f"no model has tier '{tier}' in models.toml (known: {known})")
     wanted = [(f, [cases.load(f, kind) for kind in kinds]) for f in features]
-    return asyncio.run(evaluate(wanted, plan, tell))
+    return asyncio.run(evaluate(wanted, plan, tell, tier))
 
 
 def gate_plan() -> Plan:
@@ -85,7 +92,7 @@ def gate_plan() -> Plan:
 
 
 async def evaluate(
-    wanted: list[tuple[Feature, list[CaseSet]]], plan: Plan, tell: Callable[[str], None]
+    wanted: list[tuple[Feature, list[CaseSet]]], plan: Plan, tell: Callable[[str], None], tier: str
 ) -> list[FeatureRun]:
     """One feature after the other, the cases of each at once."""
     await services.setup(plan)
@@ -94,12 +101,12 @@ async def evaluate(
         for feature, sets in wanted:
             tell(f"{feature.name}: {sum(len(s.cases) for s in sets)} cases")
             started = time.perf_counter()
-            runs = [run for group in sets for run in await run_set(held, feature, group)]
+            runs = [run for group in sets for run in await run_set(held, feature, group, tier)]
             prompt = feature.prompts[runs[0].outcome.prompt or feature.spec.prompt] if runs else None
             model = model_pin(plan, runs)
             label = f"{prompt.version}@{prompt.digest}" if prompt else ""
             seconds = time.perf_counter() - started
-            found.append(FeatureRun(feature, sets, runs, model, label, seconds))
+            found.append(FeatureRun(feature, sets, runs, model, label, seconds, tier))
     return found
 
 
@@ -109,11 +116,11 @@ def model_pin(plan: Plan, runs: list[CaseRun]) -> str:
     return ", ".join(plan.registry.models[name].pin for name in names) or "none"
 
 
-async def run_set(held: Services, feature: Feature, group: CaseSet) -> list[CaseRun]:
+async def run_set(held: Services, feature: Feature, group: CaseSet, tier: str) -> list[CaseRun]:
     """Run one file of cases; a case that crashes the pipeline is the gate's failure, not the model's."""
 
     async def task(spec: CaseSpec) -> Outcome:
-        return await outcome(held, feature, spec)
+        return await outcome(held, feature, spec, tier)
 
     dataset = Dataset[CaseSpec, Any, Metadata](
         name=f"{feature.name} {group.kind}",
@@ -143,12 +150,12 @@ def checks(name: str, scores: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-async def outcome(held: Services, feature: Feature, spec: CaseSpec) -> Outcome:
+async def outcome(held: Services, feature: Feature, spec: CaseSpec, tier: str) -> Outcome:
     """Ask the pipeline as a client would; an error that a client would see is an outcome too."""
     planted = tuple(Passage(page, page, page, text) for page, text in spec.metadata.documents.items())
     try:
         given = feature.Input.model_validate(spec.inputs)
-        answer = await pipeline.answer(held, pipeline.Ask(feature, given, planted=planted))
+        answer = await pipeline.answer(held, pipeline.Ask(feature, given, planted=planted, tier=tier))
     except ValidationError as error:
         return Outcome("invalid", detail=str(error))
     except AppError as error:

@@ -10,6 +10,15 @@ from app import models, services, settings
 from gate import cli, judge, report, run
 from tests import kit, runs
 
+TIERS = """\
+[models.usual]
+provider = "keyless"
+
+[models.little]
+provider = "keyless"
+tier = "small"
+"""
+
 
 def gate(*words: str) -> int:
     """Run `gate` in the current folder."""
@@ -27,6 +36,20 @@ def test_an_accepted_result_passes_again(project, capsys):
     assert gate("accept", "--reason", "first") == 0
     assert gate("evals") == 0
     assert "NO BASELINE" not in capsys.readouterr().out
+
+
+def test_a_tier_is_judged_alone_and_has_its_own_baseline(project, capsys):
+    kit.write("config/models.toml", TIERS)
+    assert gate("accept", "note", "--reason", "first", "--tier", "small") == 0
+    assert Path("features/note/baseline-small.json").exists()
+    assert not Path("features/note/baseline.json").exists()
+    assert gate("evals", "note", "--tier", "small") == 0
+    assert "NO BASELINE" not in capsys.readouterr().out
+
+
+def test_a_tier_that_no_model_has_is_refused_with_the_known_ones(project, capsys):
+    assert gate("evals", "note", "--tier", "smal") == 2
+    assert "no model has tier 'smal' in models.toml (known: standard)" in capsys.readouterr().err
 
 
 def test_a_prompt_that_asks_for_another_key_turns_the_gate_red(project, capsys):

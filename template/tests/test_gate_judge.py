@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from app import models
+from app import models, quality
 from gate import baseline, judge, stats
 from gate.errors import BadBaseline
 from tests import kit, runs
@@ -170,7 +170,7 @@ def test_a_golden_case_that_is_gone_is_no_silent_pass(project):
 def test_a_mark_that_no_run_can_have_is_refused(project, mark):
     head = '"reason": "r", "model": "m", "prompt": "p", "dataset": "d"'
     feature = runs.golden([1.0]).feature
-    baseline.path(feature).write_text(f'{{{head}, "cases": {{"a": {mark}}}}}')
+    quality.path(feature.folder).write_text(f'{{{head}, "cases": {{"a": {mark}}}}}')
     with pytest.raises(BadBaseline):
         baseline.load(feature)
 

@@ -162,3 +162,11 @@ def test_a_problem_names_its_request_and_the_seconds_to_wait():
     assert problems.respond(found).headers["retry-after"] == "7"
     assert problems.describe(AppError("our secret"), "abc") == {**problems.UNKNOWN, "request_id": "abc"}
     assert "request_id" not in problems.describe(RateLimited("slow down", 7))
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_a_fault_of_ours_is_logged_once(project, capsys, accept):
+    kit.models(far="http://127.0.0.1:1")
+    async with kit.site() as site:
+        await site.http.post("/v1/note", json=kit.TEXT, headers={"Accept": accept})
+    assert capsys.readouterr().err.count("fault of ours") == 1
