@@ -30,7 +30,7 @@ class Completions(AsyncCompletions):  # type: ignore[misc]
         request = client._client.build_request(
             "POST",
             f"{str(client.base_url).rstrip('/')}/chat/completions",
-            content=json.dumps({**body, **extra}),
+            content=json.dumps({"stream": False, **body, **extra}),
             headers=headers,
             timeout=httpx2.USE_CLIENT_DEFAULT if isinstance(wait_s, NotGiven) else wait_s,
         )
