@@ -23,11 +23,12 @@ from app import (
     results,
     retrieve,
     shape,
+    text,
     tiers,
 )
 from app.access import Caller
 from app.conversation import History
-from app.errors import AppError, Blocked
+from app.errors import AppError, Blocked, Invalid
 from app.events import Emit, Event, ignore
 from app.features import Feature
 from app.outlet import Outlet
@@ -184,12 +185,18 @@ async def admitted(services: Services, ask: Ask, row: Row) -> Caller:
 
 
 async def prepared(ask: Ask) -> dict[str, str]:
-    """The input's fields as a prompt shows them, through the feature's own prepare() where it has one."""
+    """The input's fields as a prompt shows them, through the feature's own prepare() where it has one.
+
+    Raises Invalid where nothing can be seen in them: a model would make something of it.
+    """
     given = ask.feature.prepare(ask.given) if ask.feature.prepare else ask.given
-    return {
+    values = {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in given.model_dump(mode="json").items()
     }
+    if not any(text.has_ink(value) for value in values.values()):
+        raise Invalid("the input holds nothing that can be read; send some text")
+    return values
 
 
 async def searched(
@@ -229,12 +236,12 @@ async def completed(
     except Blocked:
         outlet.retract()
         raise
-    output, text = done.output
-    if text == done.text:
+    output, said = done.output
+    if said == done.text:
         outlet.end()
     else:
         outlet.retract()
-    return {"output": output.model_dump(mode="json"), "text": text, "model": done.name}
+    return {"output": output.model_dump(mode="json"), "text": said, "model": done.name}
 
 
 def billed(row: Row, bill: Bill) -> None:

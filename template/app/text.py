@@ -100,6 +100,11 @@ def count_tokens(text: str) -> int:
     return len(PIECE.findall(text))
 
 
+def has_ink(text: str) -> bool:
+    """Whether a reader would see anything of it: more than spaces and controls."""
+    return any(sign.isprintable() and not sign.isspace() for sign in text)
+
+
 def fold(text: str) -> str:
     """Case and spacing removed, for comparing phrases."""
     flat = unicodedata.normalize("NFKC", text).casefold()

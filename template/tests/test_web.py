@@ -79,6 +79,12 @@ async def test_an_empty_body_is_422(site):
     assert said.json()["code"] == "invalid"
 
 
+@pytest.mark.parametrize("text", ["", "   ", "\u001f", "\u200b\n"])
+async def test_an_input_that_shows_nothing_is_422(site, text):
+    said = await site.post("note", {"text": text})
+    assert (said.status_code, said.json()["code"]) == (422, "invalid")
+
+
 @pytest.mark.parametrize("content", [b'{"text": "\xff\xfe"}', b'{"text": ', b"[]", b"\x00"])
 async def test_a_body_that_is_no_json_object_is_the_callers_mistake(site, content):
     said = await site.http.post("/v1/note", content=content, headers={"Content-Type": "application/json"})
