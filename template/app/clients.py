@@ -9,8 +9,11 @@ from pydantic_ai.settings import ModelSettings
 
 from app.errors import ConfigError, Fault
 from app.keyless import model as keyless
-from app.models import Model, Registry
+from app.models import IN_PROCESS, Model, Registry
 from app.settings import Settings
+
+# Each model has its own bound, max_running; this one only keeps a fault from taking every socket.
+MAX_CONNECTIONS = 1_000
 
 
 class Slots(ConcurrencyLimiter):
@@ -22,6 +25,17 @@ class Slots(ConcurrencyLimiter):
             await super().acquire(source)
         except ConcurrencyLimitExceeded as error:
             raise ModelAPIError(source, f"busy: {error}; see max_running in models.toml") from error
+
+
+def pool(registry: Registry, timeout_s: float) -> httpx2.AsyncClient:
+    """The HTTP connections to all models, by aiohttp: httpx's own transport costs much more CPU a request."""
+    if all(model.provider in IN_PROCESS for model in registry.models.values()):
+        return httpx2.AsyncClient()
+    from openai import DefaultAioHttpClient
+
+    limits = httpx2.Limits(max_connections=MAX_CONNECTIONS)
+    made: httpx2.AsyncClient = DefaultAioHttpClient(timeout=timeout_s, limits=limits)
+    return made
 
 
 def connect(registry: Registry, settings: Settings, http: httpx2.AsyncClient) -> dict[str, Client]:

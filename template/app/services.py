@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx2
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from pydantic_ai.models import Model as Client
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,8 +26,6 @@ from app.results import Queue
 from app.retrieve import Index
 from app.settings import Settings
 from app.tiers import Target
-
-MAX_IDLE = 100
 
 
 @dataclass(frozen=True)
@@ -154,9 +151,7 @@ async def start(found: Plan) -> AsyncIterator[Services]:
         raise ConfigError(faults)
     engine = db.connect(found.settings.database_url)
     store = Answers(found.settings.cache_url)
-    # The pool's own limit of idle connections would close and open them all the time under load.
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE)
-    async with httpx2.AsyncClient(timeout=found.settings.model_timeout_s, limits=limits) as http:
+    async with clients.pool(found.registry, found.settings.model_timeout_s) as http:
         recorder = None
         indexes: dict[str, Index] = {}
         try:
