@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import httpx2
+from aiohttp import ClientError
 from openai import APIConnectionError, APITimeoutError, AsyncOpenAI, NotGiven, Omit
 from openai._models import construct_type
 from openai.resources.chat import AsyncChat
@@ -43,7 +44,7 @@ async def sent(http: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Resp
         return await http.send(request)
     except httpx2.TimeoutException as error:
         raise APITimeoutError(request=request) from error
-    except httpx2.TransportError as error:
+    except (httpx2.TransportError, ClientError) as error:  # the latter for what is no HTTP at all
         raise APIConnectionError(request=request) from error
 
 

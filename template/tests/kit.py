@@ -212,11 +212,11 @@ def provider(
 
 
 @contextmanager
-def serve(app: FastAPI) -> Iterator[str]:
+def serve(app: FastAPI, **options: Any) -> Iterator[str]:
     """Serve an app on a free port of this machine; gives its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        running = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+        running = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", **options))
         thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
         thread.start()
         while not running.started and thread.is_alive():

@@ -79,3 +79,26 @@ async def test_the_next_model_answers_for_one_that_hangs(project):
         async with kit.site(model_timeout_s=0.2) as site:
             said = await site.post("note", kit.TEXT)
     assert said.json()["meta"]["model"] == "second"
+
+
+async def test_the_next_model_answers_for_one_that_speaks_no_http(project):
+    async def gibberish(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail ready\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(gibberish, "127.0.0.1", port := kit.free_port())
+    kit.models(first=f"http://127.0.0.1:{port}", second="")
+    async with listening, kit.site() as site:
+        said = await site.post("note", kit.TEXT)
+    assert said.json()["meta"]["model"] == "second"
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(project):
+    with kit.serve(answering(JSONResponse(BARE)), timeout_keep_alive=1) as url:
+        kit.models(first=url, second="")
+        async with kit.site() as site:
+            for text in ("one", "two"):
+                said = await site.post("note", {"text": text})
+                await asyncio.sleep(1.3)
+            rows = await site.rows()
+    assert (said.json()["meta"]["model"], [row.failed_models for row in rows]) == ("first", [0, 0])
