@@ -14,9 +14,9 @@ from sqlalchemy.engine import make_url
 
 from app import pipeline, results
 from app.access import Caller
+from app.ask import Ask
 from app.db import Result
 from app.errors import AppError
-from app.pipeline import Ask
 from app.services import Services
 from app.settings import Settings
 from app.slots import Slot

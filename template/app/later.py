@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from fastapi.responses import JSONResponse, Response
 
-from app import pipeline, results
+from app import outcome, pipeline, results
+from app.ask import Ask
 from app.errors import NotFound, Unavailable
-from app.pipeline import Ask
 from app.row import Row
 from app.services import Services
 
@@ -22,7 +22,7 @@ async def take(services: Services, ask: Ask, idempotency_key: str) -> Response:
         if await there(services, caller.id, row.id):
             return taken(row.id)
     await services.queue.admit()
-    if not await services.recorder.keep(pipeline.result(replace(ask, id=row.id), row, "waiting", None)):
+    if not await services.recorder.keep(outcome.result(replace(ask, id=row.id), row, "waiting", None)):
         raise Unavailable("the request could not be written down; try again in a few seconds")
     return taken(row.id)
 

@@ -1,11 +1,7 @@
 """The one path that every request takes, top to bottom."""
 
 import json
-import logging
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,19 +12,19 @@ from app import (
     flags,
     guard,
     leak,
+    outcome,
     policy,
-    problems,
     recall,
     reply,
-    results,
     retrieve,
     shape,
     text,
     tiers,
 )
 from app.access import Caller
+from app.ask import Ask
 from app.conversation import History
-from app.errors import AppError, Blocked, Invalid
+from app.errors import Blocked, Invalid
 from app.events import Emit, Event, ignore
 from app.features import Feature
 from app.outlet import Outlet
@@ -37,29 +33,6 @@ from app.prompts import Prompt
 from app.row import Row
 from app.services import Services
 from app.tiers import Bill, Call, Target
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One request: what is asked of which feature, and by whom.
-
-    A job names its `caller`, who was checked when it was taken; evals put `planted` passages first.
-    A `durable` request can be fetched by its id meanwhile, and is finished by a worker if this process dies.
-    """
-
-    feature: Feature
-    given: BaseModel
-    key: str = ""
-    address: str = ""
-    caller: Caller | None = None
-    user: str = ""
-    conversation: str = ""
-    planted: tuple[Passage, ...] = ()
-    tier: str = ""
-    durable: bool = False
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(frozen=True)
@@ -72,18 +45,10 @@ class Answer:
     passages: list[Passage]
 
 
-@dataclass
-class Kept:
-    """What a request leaves: its row, and the body of its result."""
-
-    row: Row
-    body: dict[str, Any] | None = None
-
-
 async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
     """Answer one request; raise an AppError that says why not. Either way one usage row is written."""
     feature, spec, plan = ask.feature, ask.feature.spec, services.plan
-    with recorded(services, ask) as kept:
+    async with outcome.recorded(services, ask) as kept:
         row = kept.row
         caller = await admitted(services, ask, row)
 
@@ -106,7 +71,7 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
             fitted = budget.fit(feature, prompt, checked.values, found, history.tokens(), context)
             canary = leak.canary(plan.settings.pepper.get_secret_value(), prompt.digest)
             if ask.durable:
-                await services.recorder.keep(result(ask, row, "running", None, plan.settings.lease_s))
+                await services.recorder.keep(outcome.result(ask, row, "running", None, plan.settings.lease_s))
             emit(Event("meta", {"id": row.id, "feature": feature.name, "prompt": prompt.version}))
 
             scope = "" if spec.shared_cache and not ask.conversation else caller.id
@@ -128,51 +93,6 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
         output = feature.Output.model_validate(checked.vault.restore_all(stored["output"]))
         kept.body = reply.body(output, row, fitted.cut, summarised)
         return Answer(kept.body, stored["output"], row, fitted.passages)
-
-
-@contextmanager
-def recorded(services: Services, ask: Ask) -> Iterator[Kept]:
-    """One usage row around a request: its outcome is `ok`, the error's code, or `cut`."""
-    row = Row(ask.id, ask.feature.name, user_id=ask.user)
-    kept = Kept(row)
-    try:
-        yield kept
-        row.outcome = "ok"
-    except AppError as error:
-        row.outcome = error.code
-        row.flags += error.flags if isinstance(error, Blocked) else ()
-        kept.body = problems.describe(error, row.id)
-        raise
-    except Exception:
-        row.outcome = "internal"
-        kept.body = problems.unknown(row.id)
-        log.exception("request failed", extra={"id": row.id, "feature": row.feature})
-        raise
-    finally:
-        row.latency_ms = row.elapsed_ms()
-        leave(services, ask, kept)
-
-
-def leave(services: Services, ask: Ask, kept: Kept) -> None:
-    """Queue the row, and the result where one is kept; a cut durable request stays for the worker."""
-    row, spec = kept.row, ask.feature.spec
-    services.access.add_spend(row.tenant_id, row.cost_usd)
-    if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
-        services.recorder.metrics.count(row)
-        return
-    if row.outcome == "cut" and ask.durable:
-        return
-    if kept.body is None or not (ask.durable or spec.keep_days):
-        services.recorder.save(row)
-        return
-    state = "done" if row.outcome == "ok" else "failed"
-    services.recorder.save(row, result(ask, row, state, kept.body))
-
-
-def result(ask: Ask, row: Row, state: str, body: dict[str, Any] | None, lease_s: float = 0) -> dict[str, Any]:
-    """The columns of this request's result."""
-    given = ask.given.model_dump(mode="json")
-    return results.new(row, given, ask.conversation, ask.feature.spec.keep_days, state, body, lease_s)
 
 
 async def admitted(services: Services, ask: Ask, row: Row) -> Caller:

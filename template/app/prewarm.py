@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app import pipeline, services
 from app.access import Caller
+from app.ask import Ask
 from app.db import Result
 from app.errors import AppError, ConfigError, Fault
 from app.features import Feature
-from app.pipeline import Ask
 from app.services import Plan
 
 

@@ -8,10 +8,11 @@ from fastapi.sse import format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import problems, results
+from app.ask import Ask
 from app.db import Result
 from app.errors import AppError
 from app.events import Event
-from app.pipeline import Ask, answer
+from app.pipeline import answer
 from app.services import Services
 
 LAST = ("result", "error")

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app import db, kept, later, logs, page, pipeline, problems, reply, services, stream, tenants
+from app.ask import Ask
 from app.errors import AppError, NotFound, TooLarge, Unauthorized
 from app.features import Feature
 from app.limit_body import LimitBody
@@ -82,7 +83,7 @@ def add_route(app: FastAPI, feature: Feature) -> None:
     ) -> Response:
         held: Services = request.app.state.services
         key = tenants.bearer(request.headers)
-        asked = pipeline.Ask(feature, given, key, user=user_id, conversation=conversation_id)
+        asked = Ask(feature, given, key, user=user_id, conversation=conversation_id)
         if "respond-async" in prefer:
             return await later.take(held, asked, request.headers.get("idempotency-key", ""))
         if "text/event-stream" in request.headers.get("accept", ""):

@@ -11,6 +11,7 @@ from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import Evaluator, EvaluatorContext
 
 from app import pipeline, scorers, services, settings
+from app.ask import Ask
 from app.errors import AppError
 from app.features import Feature
 from app.passages import Passage
@@ -155,7 +156,7 @@ async def outcome(held: Services, feature: Feature, spec: CaseSpec, tier: str) -
     planted = tuple(Passage(page, page, page, text) for page, text in spec.metadata.documents.items())
     try:
         given = feature.Input.model_validate(spec.inputs)
-        answer = await pipeline.answer(held, pipeline.Ask(feature, given, planted=planted, tier=tier))
+        answer = await pipeline.answer(held, Ask(feature, given, planted=planted, tier=tier))
     except ValidationError as error:
         return Outcome("invalid", detail=str(error))
     except AppError as error:

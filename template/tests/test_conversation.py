@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import conversation, db, tenants
+from app import conversation, db, results, tenants
 from app.conversation import History, Turn
 from app.db import Result
 from tests import kit
@@ -32,7 +32,6 @@ async def test_the_turns_before_are_sent_along(project, provider, heard):
     async with kit.site() as site:
         for text in ("The first text is long enough.", "The second text."):
             await site.http.post(PLACE, json={"text": text})
-            await site.held.recorder.flush()
     said = [(m["role"], m["content"]) for m in heard[1]["messages"]]
     assert [role for role, _ in said] == ["system", "user", "assistant", "user"]
     assert said[1][1] == "The first text is long enough."
@@ -47,14 +46,12 @@ async def test_turns_past_the_budget_are_sent_as_a_summary(project, provider, he
         for number in range(4):
             said = await site.http.post(PLACE, json={"text": f"Text {number}. " + "It has many words. " * 6})
             short.append(said.json()["meta"]["summarised_turns"])
-            await site.held.recorder.flush()
     assert short[0] == 0 < max(short)
     assert any(m["content"].startswith("<summary>") for m in heard[-1]["messages"])
 
 
 async def test_the_owner_reads_and_erases_a_conversation(site):
     await site.http.post(PLACE, json=kit.TEXT)
-    await site.held.recorder.flush()
     place = "/v1/conversations/c1?user_id=ann"
     turns = (await site.http.get(place)).json()["turns"]
     assert [turn["input"] for turn in turns] == [kit.TEXT]
@@ -62,9 +59,18 @@ async def test_the_owner_reads_and_erases_a_conversation(site):
     assert (await site.http.get(place)).status_code == 404
 
 
+async def test_a_turn_is_kept_as_long_as_its_conversation(site):
+    kept = []
+    for place in (PLACE, "/v1/note"):
+        said = (await site.http.post(place, json=kit.TEXT)).json()
+        await site.held.recorder.flush()
+        found = await results.fetch(site.held.engine, "local", said["meta"]["id"])
+        kept.append((found.expires_at - found.created_at).days)
+    assert kept == [30, 7]
+
+
 async def test_another_user_sees_nothing_of_it(site):
     await site.http.post(PLACE, json=kit.TEXT)
-    await site.held.recorder.flush()
     assert (await site.http.get("/v1/conversations/c1?user_id=bob")).status_code == 404
     assert (await site.http.delete("/v1/conversations/c1?user_id=bob")).json() == {"erased": 0}
 

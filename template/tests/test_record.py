@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import pipeline, results, services, settings, stream, web
+from app import results, services, settings, stream, web
+from app.ask import Ask
 from app.db import Spend
 from app.row import Row
 from tests import kit
@@ -98,7 +99,7 @@ async def first_row() -> tuple[str, int]:
 async def test_a_stream_that_nobody_reads_is_finished_before_the_app_stops(project):
     async with kit.site() as site:
         feature = site.held.plan.features["note"]
-        stream.start(site.held, pipeline.Ask(feature, feature.Input(**kit.TEXT)))
+        stream.start(site.held, Ask(feature, feature.Input(**kit.TEXT)))
     async with kit.site() as site:
         assert [row.outcome for row in await site.rows()] == ["ok"]
 

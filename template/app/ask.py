@@ -1,0 +1,31 @@
+"""What is asked of which feature, and by whom."""
+
+import uuid
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from app.access import Caller
+from app.features import Feature
+from app.passages import Passage
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request.
+
+    A job names its `caller`, who was checked when it was taken; evals put `planted` passages first.
+    A `durable` request can be fetched by its id meanwhile, and is finished by a worker if this process dies.
+    """
+
+    feature: Feature
+    given: BaseModel
+    key: str = ""
+    address: str = ""
+    caller: Caller | None = None
+    user: str = ""
+    conversation: str = ""
+    planted: tuple[Passage, ...] = ()
+    tier: str = ""
+    durable: bool = False
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)

@@ -1,0 +1,76 @@
+"""What a request leaves, however it ends: one usage row, and its result where one is kept."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from app import problems, results
+from app.ask import Ask
+from app.errors import AppError, Blocked
+from app.row import Row
+from app.services import Services
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Kept:
+    """What a request leaves: its row, and the body of its result."""
+
+    row: Row
+    body: dict[str, Any] | None = None
+
+
+@asynccontextmanager
+async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
+    """One usage row around a request: its outcome is `ok`, the error's code, or `cut`."""
+    row = Row(ask.id, ask.feature.name, user_id=ask.user)
+    kept = Kept(row)
+    try:
+        yield kept
+        row.outcome = "ok"
+    except AppError as error:
+        row.outcome = error.code
+        row.flags += error.flags if isinstance(error, Blocked) else ()
+        kept.body = problems.describe(error, row.id)
+        raise
+    except Exception:
+        row.outcome = "internal"
+        kept.body = problems.unknown(row.id)
+        log.exception("request failed", extra={"id": row.id, "feature": row.feature})
+        raise
+    finally:
+        row.latency_ms = row.elapsed_ms()
+        leave(services, ask, kept)
+        if ask.conversation:  # the next turn may come at once, to another process
+            await services.recorder.flush()
+
+
+def leave(services: Services, ask: Ask, kept: Kept) -> None:
+    """Queue the row, and the result where one is kept; a cut durable request stays for the worker."""
+    row = kept.row
+    services.access.add_spend(row.tenant_id, row.cost_usd)
+    if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
+        services.recorder.metrics.count(row)
+        return
+    if row.outcome == "cut" and ask.durable:
+        return
+    if kept.body is None or not (ask.durable or keep_days(ask)):
+        services.recorder.save(row)
+        return
+    state = "done" if row.outcome == "ok" else "failed"
+    services.recorder.save(row, result(ask, row, state, kept.body))
+
+
+def result(ask: Ask, row: Row, state: str, body: dict[str, Any] | None, lease_s: float = 0) -> dict[str, Any]:
+    """The columns of this request's result."""
+    given = ask.given.model_dump(mode="json")
+    return results.new(row, given, ask.conversation, keep_days(ask), state, body, lease_s)
+
+
+def keep_days(ask: Ask) -> int:
+    """How long this request's result is kept; a turn as long as its conversation."""
+    spec = ask.feature.spec
+    return spec.conversation.keep_days if ask.conversation else spec.keep_days
