@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -85,6 +86,11 @@ def prefix(tenant: str) -> str:
 
 
 def key(tenant: str, *parts: object) -> str:
-    """The key of an answer: whose it is, and a hash of all that decides it."""
-    told = json.dumps(parts, default=str)
+    """The key of an answer: whose it is, and a hash of all that decides it, spacing and Unicode forms aside."""
+    told = json.dumps([normalised(part) if isinstance(part, str) else part for part in parts])
     return prefix(tenant) + hashlib.sha256(told.encode()).hexdigest()
+
+
+def normalised(text: str) -> str:
+    """The text with one space between words, letters with accents in one form (NFC)."""
+    return " ".join(unicodedata.normalize("NFC", text).split())

@@ -99,3 +99,9 @@ async def test_prewarm_refuses_a_cache_that_dies_with_it(project):
     async with kit.site() as site:
         with pytest.raises(ConfigError, match="cache_url"):
             await prewarm.run(site.held.plan, 1)
+
+
+def test_spacing_and_unicode_forms_make_no_other_question():
+    one, other = "Wann  ist die\nRechnung f\u00e4llig?", " Wann ist die Rechnung fa\u0308llig?"
+    assert cache.key("", "ask", one) == cache.key("", "ask", other)
+    assert cache.key("", "ask", one) != cache.key("", "ask", one.lower())
