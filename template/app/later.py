@@ -21,7 +21,7 @@ async def take(services: Services, ask: Ask, idempotency_key: str) -> Response:
         row.id = hashlib.sha256(told.encode()).hexdigest()[:32]
         if await there(services, caller.id, row.id):
             return taken(row.id)
-    await services.queue.admit()
+    await services.queue.admit(caller.id)
     if not await services.recorder.keep(outcome.result(replace(ask, id=row.id), row, "waiting", None)):
         raise Unavailable("the request could not be written down; try again in a few seconds")
     return taken(row.id)

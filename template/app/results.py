@@ -1,6 +1,7 @@
 """What was asked and answered, kept for its tenant; what waits or was abandoned is a job for a worker."""
 
 import time
+from collections import Counter
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -51,28 +52,32 @@ async def load(engine: AsyncEngine, name: str) -> Result | None:
         return await session.get(Result, name)
 
 
-async def depth(engine: AsyncEngine) -> int:
-    """How many jobs wait or run."""
+async def depth(engine: AsyncEngine) -> Counter[str]:
+    """How many jobs of each tenant wait or run."""
+    query = select(Result.tenant_id, func.count()).where(Result.state.in_(OPEN)).group_by(Result.tenant_id)
     async with AsyncSession(engine) as session:
-        return await session.scalar(select(func.count()).where(Result.state.in_(OPEN))) or 0
+        return Counter(dict((await session.execute(query)).all()))
 
 
 class Queue:
     """How many jobs wait: counted a few times a second, and what this process adds in between."""
 
-    def __init__(self, engine: AsyncEngine, limit: int) -> None:
-        self.engine, self.limit = engine, limit
-        self.waiting, self.counted_s = 0, 0.0
+    def __init__(self, engine: AsyncEngine, limit: int, tenant_limit: int) -> None:
+        self.engine, self.limit, self.tenant_limit = engine, limit, tenant_limit
+        self.waiting: Counter[str] = Counter()
+        self.counted_s = 0.0
 
-    async def admit(self) -> None:
-        """Make room for one more; raise QueueFull."""
+    async def admit(self, tenant: str) -> None:
+        """Make room for one more of this tenant; raise QueueFull when it or all together have too many."""
         now = time.monotonic()
         if now - self.counted_s > COUNT_EVERY_S:
             self.counted_s = now
             self.waiting = await depth(self.engine)
-        if self.waiting >= self.limit:
+        if self.waiting[tenant] >= self.tenant_limit:
+            raise QueueFull(f"{self.tenant_limit} of your requests wait already; try again in a few seconds")
+        if self.waiting.total() >= self.limit:
             raise QueueFull(f"{self.limit} requests wait already; try again in a few seconds")
-        self.waiting += 1
+        self.waiting[tenant] += 1
 
 
 async def hold(engine: AsyncEngine, names: list[str], lease_s: float) -> None:

@@ -163,7 +163,7 @@ async def start(found: Plan) -> AsyncIterator[Services]:
             counters = Limits(found.settings.rate_per_minute, found.settings.limits_url)
             access = Access(engine, found.settings)
             breakers = {name: Breaker() for name in callers}
-            queue = Queue(engine, found.settings.max_waiting_jobs)
+            queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
             yield Services(
                 found, engine, access, callers, breakers, store, indexes, counters, recorder, queue
             )

@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     auth_cache_s: float = Field(default=2, ge=0)
     metrics_key: SecretStr = SecretStr("")
     max_waiting_jobs: int = Field(default=200, gt=0)
+    tenant_waiting_jobs: int = Field(default=100, gt=0)
     job_slots: int = Field(default=8, gt=0)
     tenant_job_slots: int = Field(default=2, gt=0)
     lease_s: float = Field(default=15, gt=0)

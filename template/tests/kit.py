@@ -193,6 +193,7 @@ def provider(
         usage, text = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}, next(texts)
         if asked.get("stream"):
             return StreamingResponse(paused(server.events(text, usage)), media_type="text/event-stream")
+        await asyncio.sleep(pause_s)
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if isinstance(text, dict):
             call = {"id": "call-1", "type": "function", "function": text}

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from filelock import FileLock, Timeout
 
-from app import settings
+from app import settings, tenants
 from tests import kit
 
 PROGRAM = "import sys; from app.cli import main; sys.argv[0] = 'app'; main()"
@@ -23,9 +23,9 @@ ASYNC = {"Prefer": "respond-async"}
 
 
 @contextmanager
-def process(*words: str):
+def process(*words: str, **variables: str):
     """A command of the project as a process of its own."""
-    env = {**os.environ, "APP_AUTH": "open", "PYTHONPATH": str(kit.ROOT)}
+    env = {**os.environ, "APP_AUTH": "open", "PYTHONPATH": str(kit.ROOT), **variables}
     running = subprocess.Popen([sys.executable, "-c", PROGRAM, *words], env=env)
     try:
         yield running
@@ -48,11 +48,19 @@ async def client(port: int):
         yield http
 
 
-async def result(http: httpx2.AsyncClient, name: str, wait_s: float = 40) -> httpx2.Response:
+async def keyed(site: kit.Site, tenant: str) -> dict[str, str]:
+    """The headers of a request for later, with a new key of the tenant, which is made if it is missing."""
+    if tenant not in {known.id for known in await tenants.every(site.held.engine)}:
+        await tenants.add(site.held.engine, tenant, tenant, None)
+    key = await tenants.create_key(site.held.engine, site.held.plan.settings, tenant)
+    return {**ASYNC, "Authorization": f"Bearer {key}"}
+
+
+async def result(http: httpx2.AsyncClient, name: str, **headers: str) -> httpx2.Response:
     """The result, once it is there."""
-    deadline = time.monotonic() + wait_s
+    deadline = time.monotonic() + 40
     while time.monotonic() < deadline:
-        said = await http.get(f"/v1/results/{name}")
+        said = await http.get(f"/v1/results/{name}", headers=headers)
         if said.status_code != 202:
             return said
         await asyncio.sleep(0.1)
@@ -96,6 +104,29 @@ async def test_a_full_queue_is_429_and_says_when_to_come_back(project):
         said = [await site.http.post("/v1/note", json=kit.TEXT, headers=ASYNC) for _ in range(5)]
     assert [r.status_code for r in said] == [202, 202, 202, 429, 429]
     assert said[-1].headers["retry-after"]
+
+
+async def test_one_tenant_cannot_fill_the_queue_of_all(project):
+    async with kit.site(auth="required", pepper=kit.PEPPER, tenant_waiting_jobs=2) as site:
+        said = []
+        for name in ("one", "one", "one", "two"):
+            said.append(await site.http.post("/v1/note", json=kit.TEXT, headers=await keyed(site, name)))
+    assert [r.status_code for r in said] == [202, 202, 429, 202]
+
+
+async def test_a_tenant_with_many_jobs_does_not_hold_up_another(project):
+    with kit.serve(kit.provider(said='{"result": "noted"}', pause_s=0.5)) as url:
+        kit.models(first=url)
+        async with kit.site(auth="required", pepper=kit.PEPPER) as site:
+            many, one = await keyed(site, "many"), await keyed(site, "one")
+            before = [await site.http.post("/v1/note", json=kit.TEXT, headers=many) for _ in range(24)]
+            last = await site.http.post("/v1/note", json=kit.TEXT, headers=one)
+            with process("worker", APP_AUTH="required", APP_PEPPER=kit.PEPPER):
+                assert (await result(site.http, last.json()["id"], **one)).status_code == 200
+                states = [
+                    (await site.http.get(r.headers["location"], headers=many)).status_code for r in before
+                ]
+    assert states.count(202) > 12
 
 
 async def test_a_worker_answers_what_waits_with_one_usage_row_each(project):
