@@ -1,0 +1,1 @@
+"""The guard's precision, recall and false refusals, on texts that its rules were not written from."""
