@@ -61,7 +61,7 @@ def compiled(text: str, parts: dict[str, str]) -> tuple[set[str], re.Pattern[str
     """The first two letters with which a match begins, and the pattern."""
     line, _, rest = text.strip().partition("\n")
     before, _, begins = line.rpartition(" ") if line.startswith("{") else ("", "", line)
-    body = f"{before}(?:{begins}){joined(rest)}"
+    body = f"{before}(?:{begins})(?:{joined(rest)})"
     body = re.sub(r"\{([a-z_]+)\}", lambda match: joined(parts[match[1]]), body)
     return {word[:2] for word in begins.split("|")}, re.compile(body.replace(" ", r"\s"), re.S)
 
