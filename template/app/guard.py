@@ -39,11 +39,10 @@ class Output:
 def check_input(rules: Guard, values: dict[str, str]) -> Checked:
     """Redact and flag the caller's text by the feature's rules, or raise Blocked with what was seen."""
     whole, flags, vault = "\n".join(values.values()), [], Vault()
-    seen = injection.rule_in(whole) if rules.injection != "off" else ""
-    if seen:
+    if rules.injection != "off" and (judged := injection.judge(whole)).is_attack:
         flags.append("injection")
         if rules.injection == "block":
-            what = f"the text reads like an attack on the instructions (rule '{seen}'); rephrase it"
+            what = f"the text reads like an attack on the instructions ({judged}); rephrase it"
             raise Blocked(what, tuple(flags))
     if rules.toxicity != "off" and insults().search(whole):
         flags.append("toxicity")

@@ -42,6 +42,9 @@ class Judged:
     names: tuple[str, ...]
     is_attack: bool
 
+    def __str__(self) -> str:
+        return f"rules: {', '.join(self.names)}; score {self.score}, {rules().block_at} is refused"
+
 
 @cache
 def rules() -> Rules:

@@ -1,29 +1,40 @@
-"""Personal data and secrets by their form and check digits; names and addresses need a model that reads."""
+"""Personal data and secrets by the forms of pii.toml and check digits; names and addresses need a model that reads."""
 
 import re
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from app import checkdigits
 
-def luhn(number: str) -> bool:
-    """The check digit of payment cards (ISO/IEC 7812-1, annex B)."""
-    digits = [int(d) for d in number if d.isdigit()]
-    doubled = [sum(divmod(2 * d, 10)) for d in digits[-2::-2]]
-    return 13 <= len(digits) <= 19 and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+PLACEHOLDER = re.compile(r"\[[a-z]+-\d+\]")
 
 
-def iban(text: str) -> bool:
-    """The check digits of an account number (ISO 13616, mod 97)."""
-    flat = re.sub(r"\s", "", text).upper()
-    moved = flat[4:] + flat[:4]
-    return 15 <= len(flat) <= 34 and int("".join(str(int(c, 36)) for c in moved)) % 97 == 1
+@dataclass(frozen=True)
+class Kind:
+    """One form of personal data; `label` stands in its place, `needs` is in every text that has it."""
 
+    name: str
+    needs: str
+    pattern: re.Pattern[str]
+    check: Callable[[str], bool]
 
-def dni(text: str) -> bool:
-    """The letter of a Spanish identity number, DNI or NIE (mod 23)."""
-    flat = text.upper().replace("-", "")
-    number = int(flat[:-1].translate(str.maketrans("XYZ", "012")))
-    return "TRWAGMYFPDXBNJZSQVHLCKE"[number % 23] == flat[-1]
+    @property
+    def label(self) -> str:
+        """What a reader needs to know: `phone` for all phone numbers."""
+        return self.name.partition("-")[0]
+
+    def found(self, text: str) -> Iterator[str]:
+        """Each finding in the text, as it stands there."""
+        if self.needs in text:
+            yield from (match[0] for match in self.pattern.finditer(text) if self.check(match[0]))
+
+    def sub(self, text: str) -> str:
+        """The text with each finding replaced by the label."""
+        return self.pattern.sub(lambda match: f"[{self.label}]" if self.check(match[0]) else match[0], text)
 
 
 def always(_: str) -> bool:
@@ -31,62 +42,31 @@ def always(_: str) -> bool:
     return True
 
 
-# In this order: a key or a card must not be taken for a phone number.
-KINDS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
-    "secret": (
-        re.compile(
-            r"\b(?:sk-(?:proj-|ant-)?[\w-]{16,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|gh[pousr]_\w{30,}|hf_\w{20,}|"
-            r"xox[abp]-[\w-]{10,}|(?:sk|rk|whsec)_(?:live|test)_\w{16,}|sw_[\w-]{20,})"
-        ),
-        always,
-    ),
-    "email": (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+\b"), always),
-    "iban": (
-        re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){2,7}(?:\s?(?!BIC\b|EUR\b)[A-Z0-9]{1,3})?\b"),
-        iban,
-    ),
-    "card": (re.compile(r"\b(?:(?:\d{4}[\s-]?){3}\d{1,7}|3\d{3}[\s-]?\d{6}[\s-]?\d{5})\b"), luhn),
-    "id": (re.compile(r"\b(?:\d{8}|[XYZ]\d{7})-?[A-Z]\b", re.I), dni),
-    "ip": (
-        re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.])"),
-        lambda text: not text.startswith(("127.", "0.")),
-    ),
-    "phone": (
-        re.compile(r"(?<![\w.])\+\d{1,3}[ ./-]?(?:\(\d{1,4}\)[ ./-]?)?\d(?:[ ./-]?\d){6,12}\b"),
-        always,
-    ),
-    "phone-de": (
-        re.compile(
-            r"(?<![\w.,/-])(?<!\d )(?:\(0[1-9]\d{1,4}\)|0[1-9]\d{1,4})(?:[ /-]| / )\d(?:[ -]?\d){4,8}\b|"
-            r"\b01[567]\d{8,9}\b"
-        ),
-        always,
-    ),
-    "phone-us": (
-        re.compile(r"(?<![\w.])\(\d{3}\) ?\d{3}-\d{4}\b|(?<![\w.-])\d{3}-\d{3}-\d{4}\b(?!-)"),
-        always,
-    ),
-}
+@cache
+def known() -> dict[str, Kind]:
+    """The kinds of pii.toml, in its order."""
+    listed = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    return {
+        name: Kind(
+            name,
+            kind.get("needs", ""),
+            re.compile(kind["pattern"].replace("\n", "")),
+            getattr(checkdigits, kind["check"]) if "check" in kind else always,
+        )
+        for name, kind in listed.items()
+    }
 
 
 def kinds(text: str) -> list[str]:
     """The kinds of personal data that the text contains."""
-    return [
-        name
-        for name, (pattern, valid) in KINDS.items()
-        if any(valid(match.group()) for match in pattern.finditer(text))
-    ]
+    return [name for name, kind in known().items() if any(kind.found(text))]
 
 
 def redact(text: str) -> str:
     """The text with each finding replaced by its kind, such as `[email]`."""
-    for name, (pattern, valid) in KINDS.items():
-        label = f"[{name.partition('-')[0]}]"
-        text = pattern.sub(lambda m, v=valid, x=label: x if v(m.group()) else m.group(), text)  # type: ignore[misc]
+    for kind in known().values():
+        text = kind.sub(text) if kind.needs in text else text
     return text
-
-
-PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(dict.fromkeys(name.partition('-')[0] for name in KINDS))})-\d+\]")
 
 
 class Vault:
@@ -102,10 +82,9 @@ class Vault:
     def hide(self, text: str) -> str:
         """The text with each finding replaced by a placeholder, such as `[email-1]`; a value has one."""
         taken = set(PLACEHOLDER.findall(text))
-        for kind, (pattern, valid) in KINDS.items():
-            label = kind.partition("-")[0]
-            for value in dict.fromkeys(m.group() for m in pattern.finditer(text) if valid(m.group())):
-                text = text.replace(value, self.name(label, value, taken))
+        for kind in known().values():
+            for value in dict.fromkeys(kind.found(text)):
+                text = text.replace(value, self.name(kind.label, value, taken))
         return text
 
     def name(self, label: str, value: str, taken: set[str]) -> str:

@@ -13,7 +13,6 @@ from app import pii
 from app.errors import AppError
 
 log = logging.getLogger(__name__)
-SECRET, _ = pii.KINDS["secret"]
 
 UNKNOWN: dict[str, object] = {
     "title": "Internal Server Error",
@@ -58,7 +57,7 @@ def problem(status: int, code: str, detail: str, **more: object) -> dict[str, ob
 def clean(value: Any) -> Any:
     """The value without keys: what a client wrote in the wrong place is not quoted back to its logs."""
     if isinstance(value, str):
-        return SECRET.sub("[secret]", value)
+        return pii.known()["secret"].sub(value)
     if isinstance(value, dict):
         return {name: clean(item) for name, item in value.items()}
     return [clean(item) for item in value] if isinstance(value, list) else value
