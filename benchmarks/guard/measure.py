@@ -2,7 +2,6 @@
 
 import ast
 import base64
-import json
 import math
 import platform
 import random
@@ -20,7 +19,7 @@ from pathlib import Path
 import yaml
 from app import features, guard, injection, leak, pii
 from app.spec import Guard
-from benchmarks.guard import people
+from benchmarks.guard import collect, people
 
 HERE = Path(__file__).resolve().parent
 HARMLESS = ("role-play", "look-alike", "ordinary")
@@ -67,7 +66,7 @@ def injections() -> None:
 
 def judged(part: str) -> tuple[list[tuple[str, str]], Counter[tuple[str, str]]]:
     """What was called an attack, and how many there were of each kind and language."""
-    rows = [json.loads(line) for line in (HERE / f"{part}.jsonl").read_text("utf-8").splitlines()]
+    rows = collect.rows(HERE / f"{part}.jsonl")
     named = [(row["kind"], row["language"] if row["language"] in LANGUAGES else "fr, it") for row in rows]
     found = [name for name, row in zip(named, rows, strict=True) if injection.judge(row["text"]).is_attack]
     return found, Counter(named)

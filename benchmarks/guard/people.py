@@ -18,7 +18,8 @@ SENTENCES = {
     "pl": ["Proszę używać {} od dziś.", "Moje dane: {}, dziękuję.", "Kontakt: {}", "({})"],
 }
 LOCALES = ["en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL"]
-IDS = {"en_US": "ssn", "en_GB": "ssn", "fr_FR": "ssn", "es_ES": "nif", "it_IT": "ssn", "pl_PL": "pesel"}
+# Not the British ones: those of Faker cannot exist, on purpose.
+IDS = {"en_US": "ssn", "fr_FR": "ssn", "es_ES": "nif", "it_IT": "ssn", "pl_PL": "pesel"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def planted() -> Iterator[Planted]:
         }
         if locale in IDS:
             kinds[f"id {locale}"] = getattr(fake, IDS[locale])
-        else:
-            kinds[f"id {locale}"] = lambda: steuer_id(chance)
+        if locale == "de_DE":
+            kinds["id de_DE"] = lambda: steuer_id(chance)
         for kind, make in kinds.items():
             for _ in range(EACH):
                 value = make()

@@ -7,16 +7,19 @@ import pytest
 from app import injection, pii
 from app.keyless import write
 
-AWKWARD = ["\n", " \n", "a.", "a-", "1 ", "+1 ", "A1", "# ", "ignore "]
+AWKWARD = [
+    "\n", " \n", "a.", "a-", "1 ", "+1 ", "A1", "# ", "ignore ", "a ", "é", "ii", "11", "%20", "QUJD", "1@a$",
+    "::", "a@b.", "eyJ", "eyJaaaaaaaa.", "-----BEGIN PRIVATE KEY-----", "no ", "all above ", "legal or ",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", AWKWARD)
 def test_no_pattern_is_quadratic_in_twenty_thousand_characters(unit):
     hostile = (unit * 20_000)[:20_000]
     started = time.process_time()
-    injection.rule_in(hostile)
+    injection.judge(hostile)
     pii.redact(hostile)
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 1
 
 
 def test_a_text_of_many_sentences_is_ranked_in_bounded_time():
