@@ -76,11 +76,11 @@ def ip(text: str) -> bool:
 
 
 def ipv6(text: str) -> bool:
-    """An IPv6 address with all its groups, or of a range that is in use."""
+    """An IPv6 address with all its groups, or of a range that is in use (`Foo::Bar` may be hexadecimal)."""
     if not is_address(text):
         return False
     address = ipaddress.ip_address(text)
-    return not address.is_loopback and (text.count(":") == 7 or address.is_global or address.is_private)
+    return not address.is_loopback and (text.count(":") == 7 or not address.is_reserved)
 
 
 def is_address(text: str) -> bool:

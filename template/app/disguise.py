@@ -10,7 +10,7 @@ TWINS = dict(zip("авеікмнорстухѕјһԁӏαβεικνορτυχηω
 INVISIBLE = [0xAD, 0x180E, *range(0x300, 0x370), *range(0x200B, 0x2010), *range(0x202A, 0x202F)]
 INVISIBLE += [*range(0x2060, 0x2070), *range(0xFE00, 0xFE10), 0xFEFF]
 TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}  # a hidden copy of ASCII
-TABLE = str.maketrans(TWINS) | dict.fromkeys(INVISIBLE) | TAGS
+TABLE = str.maketrans(TWINS | {"’": "'", "‘": "'"}) | dict.fromkeys(INVISIBLE) | TAGS
 SPACED = re.compile(r"\w(?<!\w.)([ ._*-])\w(?:\1\w){2,}(?!\w)")
 SEPARATORS = re.compile(r"[\W_]")
 GAP = re.compile(r"\s(?:\s+|(?<=[^ \n]))")

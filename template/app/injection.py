@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app import disguise
 
-WORD = re.compile(r"\b\w\w")
+WORD = re.compile(r"\b\w.", re.S)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules by the first two letters of the words with which they begin."""
+    """The rules by the first two characters with which they begin."""
 
     block_at: int
     within: int
@@ -61,9 +61,9 @@ def rules() -> Rules:
 
 
 def compiled(text: str, parts: dict[str, str]) -> tuple[set[str], re.Pattern[str]]:
-    """The first two letters with which a match begins, and the pattern."""
+    """The first two characters of a match, and the pattern."""
     line, _, rest = text.strip().partition("\n")
-    before, _, begins = line.rpartition(" ") if line.startswith("{") else ("", "", line)
+    before, _, begins = line.partition(" ") if line.startswith("{") else ("", "", line)
     body = f"{before}(?:{begins})(?:{joined(rest)})"
     body = re.sub(r"\{([a-z_]+)\}", lambda match: joined(parts[match[1]]), body)
     return {word[:2] for word in begins.split("|")}, re.compile(body.replace(" ", r"\s"), re.S)

@@ -90,9 +90,8 @@ def test_a_disguise_hides_nothing(disguised):
     assert "override" in injection.judge(f"Hello, {disguised} now").names
 
 
-def test_every_rule_begins_with_plain_letters():
-    starts = injection.rules().starts
-    assert all(start.isalnum() for start in starts)
+def test_every_rule_begins_with_a_word():
+    assert all(len(start) == 2 and start[0].isalnum() for start in injection.rules().starts)
 
 
 def test_every_kind_has_a_label_that_a_placeholder_can_carry():
