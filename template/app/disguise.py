@@ -1,4 +1,4 @@
-"""Undo what hides words from the guard: look-alike and invisible characters, spacing, digits for letters, base64."""
+"""Undo what hides words from rules: look-alike and invisible characters, spaced letters, leet, base64."""
 
 import base64
 import re

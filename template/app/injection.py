@@ -84,7 +84,9 @@ def judge(text: str) -> Judged:
         for rule in listed.starts.get(word[0], ()):
             if rule.pattern.match(plain, at):
                 seen[rule.name] = at, rule.weight
-                near = [(weight, name) for name, (place, weight) in seen.items() if at - place <= listed.within]
+                near = [
+                    (weight, name) for name, (place, weight) in seen.items() if at - place <= listed.within
+                ]
                 best = max(best, near, key=total)
     score = total(best)
     return Judged(score, tuple(name for _, name in sorted(best, reverse=True)), score >= listed.block_at)

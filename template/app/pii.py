@@ -1,4 +1,4 @@
-"""Personal data and secrets by the forms of pii.toml and check digits; names and addresses need a model that reads."""
+"""Personal data and secrets by their form and check digits; names and addresses need a model that reads."""
 
 import re
 import tomllib

@@ -54,6 +54,8 @@ def test_an_address_of_another_machine_counts(address, counts):
     assert checkdigits.ipv6(address) is counts
 
 
-@pytest.mark.parametrize(("address", "counts"), [("10.0.0.1", True), ("127.0.0.1", False), ("1.2.3.400", False)])
+@pytest.mark.parametrize(
+    ("address", "counts"), [("10.0.0.1", True), ("127.0.0.1", False), ("1.2.3.400", False)]
+)
 def test_a_loopback_address_tells_nothing(address, counts):
     assert checkdigits.ip(address) is counts
