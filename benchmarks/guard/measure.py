@@ -1,16 +1,12 @@
 """Inside a rendered project: score the guard's parts and print the tables of docs/guard.md."""
 
-import ast
 import base64
 import math
 import platform
 import random
 import re
-import shutil
 import statistics
-import subprocess
 import sys
-import sysconfig
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -21,7 +17,7 @@ import yaml
 
 from app import features, guard, injection, leak, pii
 from app.spec import Guard
-from benchmarks.guard import collect, people
+from benchmarks.guard import collect, people, writing
 
 HERE = Path(__file__).resolve().parent
 HARMLESS = ("role-play", "look-alike", "ordinary")
@@ -32,7 +28,7 @@ LANGUAGES = ("en", "de", "es")
 def main() -> None:
     """Print every table."""
     print(f"Linux {platform.machine()}, Python {platform.python_version()}.\n")
-    prose = texts()
+    prose = writing.texts()
     shares, recall = injections(), personal(prose)
     leaks(prose)
     insults(Path(sys.argv[1]), prose)
@@ -92,7 +88,7 @@ def judged(part: str) -> tuple[Counter[str], Counter[str]]:
 
 def table(counts: dict[str, tuple[Counter[str], Counter[str]]], kinds: tuple[str, ...]) -> None:
     """One row for each kind."""
-    for kind in counts["test"][1]:
+    for kind in sorted(counts["test"][1]):
         if kind.startswith(kinds):
             print(
                 f"| {kind} | {' | '.join(interval(found[kind], of[kind]) for found, of in counts.values())} |"
@@ -106,26 +102,6 @@ def golden() -> dict[str, list[str]]:
         cases = yaml.safe_load(path.read_text("utf-8"))["cases"]
         found[path.parent.name] = ["\n".join(map(str, case["inputs"].values())) for case in cases]
     return found
-
-
-def texts() -> dict[str, list[str]]:
-    """Prose of others: docstrings of the standard library, and Debian descriptions where there are any."""
-    found = {"docstrings": docstrings()}
-    if shutil.which("apt-cache"):
-        known = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True).stdout
-        described = re.findall(r"^Description(?:-en)?: (.*(?:\n .*)*)", known, re.M)
-        found["Debian descriptions"] = sorted(set(described))[:5000]
-    return {name: listed for name, listed in found.items() if listed}
-
-
-def docstrings() -> list[str]:
-    """Every docstring of the standard library's modules."""
-    found = []
-    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                found.append(ast.get_docstring(node) or "")
-    return [text for text in found if text]
 
 
 def personal(prose: dict[str, list[str]]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from faker import Faker
 from stdnum.de import idnr
 
-SEED = 20261125
+SEED = 97
 EACH = 60
 SENTENCES = {
     "en": [
