@@ -12,11 +12,6 @@ def digits(text: str) -> list[int]:
     return [int(mark) for mark in text if mark.isdigit()]
 
 
-def weighted(text: str, weights: list[int]) -> int:
-    """The sum of the digits, each times its weight."""
-    return sum(digit * weight for digit, weight in zip(digits(text), weights, strict=True))
-
-
 def luhn(text: str) -> bool:
     """The check digit of payment cards (ISO/IEC 7812-1, annex B)."""
     found = digits(text)
@@ -64,31 +59,17 @@ def codice_fiscale(text: str) -> bool:
 def pesel(text: str) -> bool:
     """A Polish national number: a day that can be, and the check digit."""
     month, day = int(text[2:4]) % 20, int(text[4:6])
-    return 1 <= month <= 12 and 1 <= day <= 31 and weighted(text, [1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 == 0
+    total = sum(
+        digit * weight for digit, weight in zip(digits(text), (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), strict=True)
+    )
+    return 1 <= month <= 12 and 1 <= day <= 31 and total % 10 == 0
 
 
-def ahv(text: str) -> bool:
-    """The check digit of a Swiss insurance number (EAN-13)."""
-    return weighted(text, [1, 3] * 6 + [1]) % 10 == 0
-
-
-def ip(text: str) -> bool:
-    """An IPv4 address of another machine."""
-    return is_address(text) and not text.startswith(("127.", "0."))
-
-
-def ipv6(text: str) -> bool:
-    """An IPv6 address with all its groups, or of a range that is in use (`Foo::Bar` may be hexadecimal)."""
-    if not is_address(text):
-        return False
-    address = ipaddress.ip_address(text)
-    return not address.is_loopback and (text.count(":") == 7 or not address.is_reserved)
-
-
-def is_address(text: str) -> bool:
-    """Whether the text is an address at all."""
+def address(text: str) -> bool:
+    """An IP address of another machine; of a short IPv6 form (`Foo::Bar` has one) only those in use."""
     try:
-        ipaddress.ip_address(text)
+        found = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    is_here = found.is_loopback or text.startswith("0.")
+    return not is_here and (text.count(":") in (0, 7) or not found.is_reserved)

@@ -7,6 +7,7 @@ helps: delimited text, no caller's words in the instructions, checks of the outp
 import re
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,11 +15,12 @@ from pathlib import Path
 from app import disguise
 
 WORD = re.compile(r"\b\w.", re.S)
+NEAR = 1_500  # characters in which hints add up
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: a text that reads like it has a weight; from `block_at` on it is an attack."""
+    """A text that reads like it has the weight."""
 
     name: str
     weight: int
@@ -26,72 +28,58 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The rules by the first two characters with which they begin."""
-
-    block_at: int
-    within: int
-    starts: dict[str, list[Rule]]
-
-
-@dataclass(frozen=True)
 class Judged:
-    """The highest score of any passage, and the rules that gave it, the heaviest first."""
+    """The highest score of any passage, and the names of the rules that gave it, the heaviest first."""
 
     score: int
     names: tuple[str, ...]
     is_attack: bool
 
     def __str__(self) -> str:
-        return f"rules: {', '.join(self.names)}; score {self.score}, {rules().block_at} is refused"
+        return f"rules: {', '.join(self.names)}; score {self.score}, {rules()[0]} is refused"
 
 
 @cache
-def rules() -> Rules:
-    """The rules of injection.toml, parts filled in and compiled once."""
+def rules() -> tuple[int, dict[str, list[Rule]]]:
+    """The score from which on a text is an attack, and the rules by the first two characters of a match."""
     listed = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    parts, block_at = listed["parts"], listed["block_at"]
     starts: dict[str, list[Rule]] = defaultdict(list)
-    for weight, named in {str(block_at): listed["rules"], **listed["hints"]}.items():
+    for weight, named in {listed["block_at"]: listed["rules"], **listed["hints"]}.items():
         for name, text in named.items():
-            firsts, pattern = compiled(text, parts)
+            firsts, pattern = compiled(text, listed["parts"])
             for first in firsts:
                 starts[first].append(Rule(name, int(weight), pattern))
-    return Rules(block_at, listed["within"], starts)
+    return listed["block_at"], dict(starts)
 
 
 def compiled(text: str, parts: dict[str, str]) -> tuple[set[str], re.Pattern[str]]:
-    """The first two characters of a match, and the pattern."""
+    """The first two characters of a match, and the pattern with its parts filled in."""
     line, _, rest = text.strip().partition("\n")
     before, _, begins = line.partition(" ") if line.startswith("{") else ("", "", line)
-    body = f"{before}(?:{begins})(?:{joined(rest)})"
-    body = re.sub(r"\{([a-z_]+)\}", lambda match: joined(parts[match[1]]), body)
-    return {word[:2] for word in begins.split("|")}, re.compile(body.replace(" ", r"\s"), re.S)
-
-
-def joined(text: str) -> str:
-    """A rule without its line ends."""
-    return text.replace("\n", "")
+    body = re.sub(r"\{([a-z_]+)\}", lambda match: parts[match[1]], f"{before}(?:{begins})(?:{rest})")
+    pattern = re.compile(body.replace("\n", "").replace(" ", r"\s"), re.S)
+    return {word[:2] for word in begins.split("|")}, pattern
 
 
 def judge(text: str) -> Judged:
     """How much the text reads like an attack; rules add up where they are seen near each other."""
-    plain, listed = disguise.undone(text), rules()
-    seen: dict[str, tuple[int, int]] = {}
-    best: list[tuple[int, str]] = []
+    seen: dict[Rule, int] = {}
+    best: list[Rule] = []
+    for rule, at in hits(disguise.undone(text)):
+        seen[rule] = at
+        best = max(best, [one for one, place in seen.items() if at - place <= NEAR], key=total)
+    best = sorted(best, key=lambda rule: -rule.weight)
+    return Judged(total(best), tuple(rule.name for rule in best), total(best) >= rules()[0])
+
+
+def hits(plain: str) -> Iterator[tuple[Rule, int]]:
+    """Each rule that the text reads like, and where."""
+    _, starts = rules()
     for word in WORD.finditer(plain):
         at = word.start()
-        for rule in listed.starts.get(word[0], ()):
-            if rule.pattern.match(plain, at):
-                seen[rule.name] = at, rule.weight
-                near = [
-                    (weight, name) for name, (place, weight) in seen.items() if at - place <= listed.within
-                ]
-                best = max(best, near, key=total)
-    score = total(best)
-    return Judged(score, tuple(name for _, name in sorted(best, reverse=True)), score >= listed.block_at)
+        yield from ((rule, at) for rule in starts.get(word[0], ()) if rule.pattern.match(plain, at))
 
 
-def total(weighed: list[tuple[int, str]]) -> int:
+def total(seen: list[Rule]) -> int:
     """The sum of the weights."""
-    return sum(weight for weight, _ in weighed)
+    return sum(rule.weight for rule in seen)

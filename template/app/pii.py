@@ -15,17 +15,12 @@ PLACEHOLDER = re.compile(r"\[[a-z]+-\d+\]")
 
 @dataclass(frozen=True)
 class Kind:
-    """One form of personal data; `label` stands in its place, `needs` is in every text that has it."""
+    """One form of personal data; `label` stands in its place, `needs` is in each text that has it."""
 
-    name: str
+    label: str
     needs: str
     pattern: re.Pattern[str]
     check: Callable[[str], bool]
-
-    @property
-    def label(self) -> str:
-        """What a reader needs to know: `phone` for all phone numbers."""
-        return self.name.partition("-")[0]
 
     def found(self, text: str) -> Iterator[str]:
         """Each finding in the text, as it stands there."""
@@ -37,21 +32,16 @@ class Kind:
         return self.pattern.sub(lambda match: f"[{self.label}]" if self.check(match[0]) else match[0], text)
 
 
-def always(_: str) -> bool:
-    """For kinds whose form is proof enough."""
-    return True
-
-
 @cache
 def known() -> dict[str, Kind]:
     """The kinds of pii.toml, in its order."""
     listed = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     return {
         name: Kind(
-            name,
+            name.partition("-")[0],
             kind.get("needs", ""),
             re.compile(kind["pattern"].replace("\n", "")),
-            getattr(checkdigits, kind["check"]) if "check" in kind else always,
+            getattr(checkdigits, kind["check"]) if "check" in kind else bool,
         )
         for name, kind in listed.items()
     }

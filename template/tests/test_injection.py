@@ -59,7 +59,7 @@ def test_hints_add_up_to_an_attack_and_say_so():
     assert not any(injection.judge(hint).is_attack for hint in hints)
     judged = injection.judge(" ".join(hints))
     assert judged.is_attack
-    assert str(judged) == "rules: unfiltered, no-matter, in-character; score 14, 10 is refused"
+    assert str(judged) == "rules: unfiltered, in-character, no-matter; score 14, 10 is refused"
 
 
 def test_hints_that_stand_far_apart_do_not_add_up():
@@ -91,7 +91,7 @@ def test_a_disguise_hides_nothing(disguised):
 
 
 def test_every_rule_begins_with_a_word():
-    assert all(len(start) == 2 and start[0].isalnum() for start in injection.rules().starts)
+    assert all(len(start) == 2 and start[0].isalnum() for start in injection.rules()[1])
 
 
 def test_every_kind_has_a_label_that_a_placeholder_can_carry():
