@@ -6,14 +6,9 @@ import unicodedata
 from urllib.parse import unquote
 
 # After NFKD and casefold; they stand for the letter that they look like.
-TWINS = dict(
-    zip("авеікмнорстухѕјһԁӏαβεικνορτυχηωıɡøłđ’‘", "abeikmhopctyxsjhdlabeikvoptuxnwigold''", strict=True)
-)
-INVISIBLE = re.compile(
-    "[\u00ad\u0300-\u036f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
-)
+TWINS = str.maketrans("авеікмнорстухѕјһԁӏαβεικνορτυχηωıɡøłđ’‘", "abeikmhopctyxsjhdlabeikvoptuxnwigold''")
 TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}  # a hidden copy of ASCII
-TABLE = str.maketrans(TWINS) | TAGS
+INVISIBLE = re.compile(r"[\u00ad\u0300-\u036f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
 SPACED = re.compile(r"\w(?<!\w.)([ ._*-])\w(?:\1\w){2,}(?!\w)")
 GAP = re.compile(r"\s(?:\s+|(?<=[^ \n]))")
 LEET = re.compile(r"[013457@$](?:(?<=[a-z].)[013457@$]*|(?<![013457@$].)[013457@$]*(?=[a-z]))")
@@ -29,7 +24,7 @@ def undone(text: str) -> str:
         text = unicodedata.normalize("NFKD", text)
     text = f"{text}\n{hidden}".casefold() if hidden else text.casefold()
     if not text.isascii():
-        text = INVISIBLE.sub("", text.translate(TABLE))
+        text = INVISIBLE.sub("", text.translate(TWINS | TAGS))
     text = SPACED.sub(lambda match: re.sub(r"[\W_]", "", match[0]), text)
     text = GAP.sub(lambda match: "\n" if "\n" in match[0] else " ", text)
     return LEET.sub(lambda match: match[0].translate(DIGITS), text)
