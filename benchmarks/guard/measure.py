@@ -20,7 +20,7 @@ from app.spec import Guard
 from benchmarks.guard import collect, people, writing
 
 HERE = Path(__file__).resolve().parent
-HARMLESS = ("role-play", "look-alike", "ordinary")
+HARMLESS = ("role-play", "look-alike", "over-refusal", "ordinary")
 ATTACKS = ("jailbreak", "injection", "leak", "framing", "obfuscated", "indirect")
 LANGUAGES = ("en", "de", "es")
 
