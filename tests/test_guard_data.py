@@ -1,4 +1,4 @@
-"""The texts that the guard is measured on: what it is tested on is nothing that its rules were written from."""
+"""The texts that the guard is measured on: no part holds what the other does."""
 
 import pytest
 
