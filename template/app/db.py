@@ -36,6 +36,8 @@ class Tenant(Base):
     name: Mapped[str]
     paused: Mapped[bool] = mapped_column(default=False)
     budget_usd: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))
+    budget_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    rate_per_minute: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
 
 

@@ -155,7 +155,7 @@ def recorded(services: Services, ask: Ask) -> Iterator[Kept]:
 def leave(services: Services, ask: Ask, kept: Kept) -> None:
     """Queue the row, and the result where one is kept; a cut durable request stays for the worker."""
     row, spec = kept.row, ask.feature.spec
-    services.access.add_spend(row.tenant_id, row.cost_usd)
+    services.access.add_spend(row.tenant_id, row.cost_usd, row.input_tokens + row.output_tokens)
     if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
         services.recorder.metrics.count(row)
         return
@@ -179,7 +179,7 @@ async def admitted(services: Services, ask: Ask, row: Row) -> Caller:
     caller = ask.caller or await services.access.caller(ask.key)
     row.tenant_id = caller.id
     if ask.caller is None:
-        await services.limits.check(caller.id)
+        await services.limits.check(caller.id, caller.rate_per_minute)
     return caller
 
 

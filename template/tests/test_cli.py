@@ -106,7 +106,7 @@ def test_setup_makes_tables_and_index_and_seed_the_tenants_and_both_repeat(proje
         assert run("seed").startswith("tenants: acme; 0 rows")
     assert Path("var/app.db").exists()
     assert retrieve.path_for(Path("pages"), Path("var")).exists()
-    assert "20.00 USD" in run("tenant", "list")
+    assert "20.00" in run("tenant", "list")
 
 
 def test_index_says_how_many_pages_it_holds(project):
@@ -120,6 +120,21 @@ def test_a_tenant_gets_a_key_that_is_shown_once(prepared):
     assert key not in run("tenant", "list")
     assert run("tenant", "revoke", "acme") == "revoked 1 keys of acme\n"
     assert run("tenant", "revoke", "acme") == "revoked 0 keys of acme\n"
+
+
+def test_limits_of_a_tenant_are_set_shown_and_taken_away(prepared):
+    run("tenant", "add", "acme")
+    for which, value in (("budget", "25.5"), ("tokens", "2000000"), ("rate", "120")):
+        run("tenant", which, "acme", value)
+    assert {"25.50", "2,000,000", "120"} <= set(run("tenant", "list").split())
+    assert run("tenant", "tokens", "acme", "unlimited") == "acme: tokens a month: unlimited\n"
+    assert "2,000,000" not in run("tenant", "list")
+
+
+def test_a_limit_that_is_no_number_says_what_to_write(prepared):
+    done = CliRunner().invoke(cli.cli, ["tenant", "rate", "acme", "fast"])
+    assert done.exit_code == 2
+    assert "unlimited or default" in done.stderr
 
 
 @pytest.mark.parametrize(
