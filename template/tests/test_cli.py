@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app import cli, features, main, retrieve, scaffold
+from app import alerts, cli, db, features, main, retrieve, scaffold
+from app.alerts import Finding
 from app.errors import ConfigError
 from tests import kit
 
@@ -135,6 +136,19 @@ def test_a_limit_that_is_no_number_says_what_to_write(prepared):
     done = CliRunner().invoke(cli.cli, ["tenant", "rate", "acme", "fast"])
     assert done.exit_code == 2
     assert "unlimited or default" in done.stderr
+
+
+def test_alerts_are_listed_the_open_ones_first_and_with_all_the_ended_too(prepared):
+    async def settle(engine, _):
+        for found in (["first"], ["second"]):
+            named = [Finding("slo-errors", name, "page", f"{name} fails") for name in found]
+            await alerts.settle(engine, named, db.now())
+
+    assert run("alerts") == "no alerts\n"
+    cli.with_database(settle)
+    assert ("second fails" in run("alerts"), "first fails" in run("alerts")) == (True, False)
+    every = run("alerts", "--all")
+    assert 0 < every.index("second") < every.index("first")
 
 
 @pytest.mark.parametrize(

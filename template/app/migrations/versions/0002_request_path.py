@@ -49,8 +49,14 @@ def upgrade() -> None:
         sa.Column("said", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False, index=True),
         sa.Column("notified_at", sa.DateTime(timezone=True)),
+        sa.Column("mailed_at", sa.DateTime(timezone=True)),
         sa.Column("resolved_at", sa.DateTime(timezone=True)),
     )
+    is_open = sa.text("resolved_at is null")
+    op.create_index(
+        "alert_open", "alert", ["name", "subject", "severity"],
+        unique=True, sqlite_where=is_open, postgresql_where=is_open,
+    )  # fmt: skip
 
 
 def downgrade() -> None:
