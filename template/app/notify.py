@@ -4,7 +4,7 @@ import asyncio
 import logging
 import smtplib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from email.message import EmailMessage
 from functools import partial
@@ -26,8 +26,8 @@ Told = dict[str, str]
 
 
 async def send(engine: AsyncEngine, config: Settings, now: datetime) -> None:
-    """Send by each hook that is set up what it has not sent; at least once, in order."""
-    hooks: dict[Hook, Callable[[Settings, Told], Awaitable[None]]] = {}
+    """Send by each hook that is set up what it has not sent: in order, at least once, from a thread."""
+    hooks: dict[Hook, Callable[[Settings, Told], None]] = {}
     if config.alert_webhook.get_secret_value():
         hooks["notified_at"] = post
     if config.alert_email and config.smtp_url.get_secret_value():
@@ -35,11 +35,11 @@ async def send(engine: AsyncEngine, config: Settings, now: datetime) -> None:
     for hook, tell in hooks.items():
         try:
             for alert in await alerts.untold(engine, hook, now):
-                await tell(config, message(alert))
+                await asyncio.to_thread(tell, config, message(alert))
                 await alerts.told(engine, alert, hook, now)
         except FAULTS as error:
-            told = {"hook": tell.__name__, "fault": type(error).__name__}  # its text may hold a secret
-            log.warning("an alert waits for its hook", extra=told)
+            said = {"hook": tell.__name__, "fault": type(error).__name__}  # its text may hold a secret
+            log.warning("an alert waits for its hook", extra=said)
 
 
 def message(alert: Alert) -> Told:
@@ -53,27 +53,21 @@ def message(alert: Alert) -> Told:
     }  # fmt: skip
 
 
-async def post(config: Settings, told: Told) -> None:
+def post(config: Settings, told: Told) -> None:
     """Send an alert as JSON."""
-    async with httpx2.AsyncClient(timeout=TIMEOUT_S) as http:
-        (await http.post(config.alert_webhook.get_secret_value(), json=told)).raise_for_status()
+    httpx2.post(config.alert_webhook.get_secret_value(), json=told, timeout=TIMEOUT_S).raise_for_status()
 
 
-async def mail(config: Settings, told: Told) -> None:
-    """Send an alert as a letter."""
-    await asyncio.to_thread(deliver, config.smtp_url.get_secret_value(), config.alert_email, told)
-
-
-def deliver(url: str, to: str, told: Told) -> None:
-    """Hand the letter to the mail server; a password leaves this machine over TLS alone."""
-    place, tls = urlsplit(url), ssl.create_default_context()
+def mail(config: Settings, told: Told) -> None:
+    """Hand an alert to the mail server; a password leaves this machine over TLS alone."""
+    place, tls = urlsplit(config.smtp_url.get_secret_value()), ssl.create_default_context()
     host, port, user = place.hostname or "", place.port or 0, unquote(place.username or "")
-    letter = EmailMessage()
+    to, letter = config.alert_email, EmailMessage()
     letter["From"], letter["To"], letter["Subject"] = user if "@" in user else to, to, told["title"]
     letter.set_content("\n".join(f"{name}: {value}" for name, value in told.items()))
     encrypted = place.scheme == "smtps"
-    open_server = partial(smtplib.SMTP_SSL, context=tls) if encrypted else smtplib.SMTP
-    with open_server(host, port, timeout=TIMEOUT_S) as server:
+    connect = partial(smtplib.SMTP_SSL, context=tls) if encrypted else smtplib.SMTP
+    with connect(host, port, timeout=TIMEOUT_S) as server:
         if user and not encrypted and host not in LOOPBACK:
             server.starttls(context=tls)
         if user:

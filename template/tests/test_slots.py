@@ -12,7 +12,7 @@ async def test_two_workers_hold_different_names(site, tmp_path):
 
 
 async def test_one_worker_at_a_time_does_what_is_done_alone(site, tmp_path):
+    engine = site.held.engine
     for _ in range(2):
-        async with slots.alone(site.held.engine, tmp_path) as mine:
-            async with slots.alone(site.held.engine, tmp_path) as other:
-                assert (mine, other) == (True, False)
+        async with slots.alone(engine, tmp_path) as mine, slots.alone(engine, tmp_path) as other:
+            assert (mine, other) == (True, False)
