@@ -76,7 +76,9 @@ async def in_database(engine: AsyncEngine, names: Sequence[str]) -> AsyncIterato
             taken = text("select pg_try_advisory_lock(:lock, :number)")
             if await connection.scalar(taken, {"lock": LOCK, "number": NAMES.index(name)}):
                 await connection.commit()
-                yield Slot(name)
-                await connection.invalidate()  # back in the pool it would keep the lock
+                try:
+                    yield Slot(name)
+                finally:
+                    await connection.invalidate()  # back in the pool it would keep the lock
                 return
         yield None

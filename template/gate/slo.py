@@ -13,7 +13,7 @@ from app.features import Feature
 from app.row import OURS, SERVED
 from gate.checks import Done
 
-COMMANDS = {"rules.yml": "check", "tests.yml": "test"}
+COMMANDS = {"rules.yml": ["check", "rules", "--lint-fatal"], "tests.yml": ["test", "rules"]}
 
 
 def write(features: Iterable[Feature], folder: Path) -> Done:
@@ -36,8 +36,9 @@ def lint(folder: Path) -> Done:
     """What promtool says of the rules, and of how they behave in the tests."""
     if not shutil.which("promtool"):
         return Done("slo", True, "not linted: promtool is not installed (Debian: apt-get install prometheus)")
-    for name, verb in COMMANDS.items():
-        done = subprocess.run(["promtool", verb, "rules", name], cwd=folder, capture_output=True, text=True)
+    for name, words in COMMANDS.items():
+        command = ["promtool", *words, name]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode:
-            return Done("slo", False, f"$ promtool {verb} rules {name}\n{done.stdout}{done.stderr}".strip())
+            return Done("slo", False, f"$ {' '.join(command)}\n{done.stdout}{done.stderr}".strip())
     return Done("slo", True)

@@ -55,16 +55,22 @@ def test_the_folder_can_be_named(project, monkeypatch):
     assert sorted(path.name for path in Path("rules").iterdir()) == ["rules.yml", "tests.yml"]
 
 
-def test_every_alert_has_its_own_labels_and_no_rule_is_there_twice(project, monkeypatch):
+def test_no_rule_is_there_twice_and_every_alert_names_its_slo(project, monkeypatch):
     monkeypatch.setenv("PATH", "")
     kit.command(cli.main, "slo")
     groups = yaml.safe_load(Path("var/slo/rules.yml").read_text())["groups"]
     rules = [
         (r.get("alert") or r["record"], *sorted(r["labels"].items())) for g in groups for r in g["rules"]
     ]
-    alerts = {labels for name, *labels in map(list, rules) for labels in [tuple(labels)] if name == "SloBurn"}
-    assert len(alerts) == 2 * 5
-    assert {labels[1] for labels in alerts} == {("severity", "page"), ("severity", "ticket")}
+    assert len(set(rules)) == len(rules)
+    alerts = [dict(labels) for name, *labels in rules if name == "SloBurn"]
+    assert sorted((a["slo"], a["severity"]) for a in alerts if a["feature"] == "ask") == [
+        ("cost", "ticket"),
+        ("errors", "page"),
+        ("errors", "ticket"),
+        ("latency", "page"),
+        ("latency", "ticket"),
+    ]
 
 
 @pytest.fixture
