@@ -35,12 +35,15 @@ async def post_office(letters: list[str], greet_after_s: float = 0):
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(greet_after_s)
+        known = False
         writer.write(b"220 ready\r\n")
         while line := await reader.readline():
             word = line[:4].upper().strip()
             if word == b"AUTH":
-                right = base64.b64decode(line.split()[2]) == b"\0ops@example.com\0pass:word"
-                writer.write(b"235 in\r\n" if right else b"535 no\r\n")
+                known = base64.b64decode(line.split()[2]) == b"\0ops@example.com\0pass:word"
+                writer.write(b"235 in\r\n" if known else b"535 no\r\n")
+            elif word == b"MAIL" and not known:
+                writer.write(b"530 log in\r\n")
             elif word == b"QUIT":
                 writer.write(b"221 bye\r\n")
             elif word == b"DATA":

@@ -47,10 +47,20 @@ async def test_a_fast_burn_is_a_page_and_a_ticket_in_words_with_numbers(site):
     assert said["page"] == ("25 % of requests failed in the last 1h (80 requests): 25 times the 1 % allowed")
 
 
-async def test_a_slow_burn_is_a_ticket_alone(site):
-    await plant(site, 400)
-    await plant(site, 14, outcome="internal")
-    assert await opened(site) == [("slo-errors", "ticket")]
+@pytest.mark.parametrize(
+    ("hours_ago", "quiet", "well", "bad", "severities"),
+    [
+        (5, 2_000, 80, 20, ["page"]),  # 1h at 20 %, 6h and longer below 1 %
+        (20, 1_000, 90, 10, ["page"]),  # 6h at 10 %, longer below 1 %
+        (50, 1_500, 300, 12, ["ticket"]),  # 1d at 3.8 %, 3d below 1 %
+        (1, 1, 980, 20, ["ticket"]),  # 3d at 2 %
+    ],
+)
+async def test_each_pair_of_windows_alerts_by_itself(site, hours_ago, quiet, well, bad, severities):
+    await plant(site, quiet, NOW - timedelta(hours=hours_ago))
+    await plant(site, well)
+    await plant(site, bad, outcome="internal")
+    assert [severity for _, severity in await opened(site)] == severities
 
 
 async def test_healthy_traffic_opens_nothing(site):
