@@ -1,16 +1,16 @@
-"""Alerts from the usage table: what burns, what is too little to say so, budgets, and two workers at once."""
+"""Alerts from the usage table: what burns, what is too little to say so, budgets, and none twice."""
 
-import asyncio
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import delete, insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import alerts, db, tenants
-from app.db import Spend, Usage
+from app.db import Alert, Spend, Usage
 from app.watch import Watch
 from tests import kit
 from tests.test_jobs import process, until
@@ -131,10 +131,15 @@ async def test_an_alert_ends_with_its_cause_and_opens_anew_with_the_next(site):
     assert len(await alerts.every(site.held.engine, resolved=True)) == 4
 
 
-async def test_workers_that_look_at_once_open_an_alert_once(site):
+async def test_an_alert_that_is_open_is_not_opened_again(site):
     await plant(site, 50, outcome="no_model")
-    await asyncio.gather(*(Watch(site.held).look(NOW) for _ in range(5)), return_exceptions=True)
-    assert len(await alerts.every(site.held.engine, resolved=True)) == 2
+    for _ in range(3):
+        assert len(await opened(site)) == 2
+    first = (await alerts.every(site.held.engine, resolved=True))[0]
+    twin = Alert(id="twin", name=first.name, subject=first.subject, severity=first.severity, said="")
+    with pytest.raises(IntegrityError):  # a worker that did not see the first
+        async with AsyncSession(site.held.engine) as session, session.begin():
+            session.add(twin)
 
 
 async def test_days_are_read_at_each_tenth_look(site):
