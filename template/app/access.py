@@ -20,16 +20,20 @@ MAX_KEYS = 10_000
 
 @dataclass(frozen=True)
 class Caller:
-    """The tenant behind a request, and its money in this month."""
+    """The tenant behind a request, its limits, and what it used in this month; None is without limit."""
 
     id: str
     budget_usd: Decimal | None = None
     spent_usd: Decimal = Decimal(0)
+    budget_tokens: int | None = None
+    spent_tokens: int = 0
+    rate_per_minute: int | None = None
 
     @property
     def share(self) -> float:
-        """The part of the budget that is spent; 0 without a budget."""
-        return float(self.spent_usd / self.budget_usd) if self.budget_usd else 0.0
+        """The part that is spent of the budget that ends first; 0 without a budget."""
+        usd = float(self.spent_usd / self.budget_usd) if self.budget_usd else 0.0
+        return max(usd, self.spent_tokens / self.budget_tokens if self.budget_tokens else 0.0)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Access:
         self.engine, self.config = engine, config
         self.known: LRUCache[str, Known] = LRUCache(MAX_KEYS)
         self.lookups: dict[str, asyncio.Task[Known]] = {}
-        self.unsaved: dict[str, Decimal] = {}
+        self.unsaved: dict[str, tuple[Decimal, int]] = {}
 
     async def caller(self, key: str) -> Caller:
         """The tenant that owns the key; raise Unauthorized, NotAllowed (paused) or OverBudget."""
@@ -67,16 +71,22 @@ class Access:
         return self.afford(known.caller)
 
     def afford(self, caller: Caller) -> Caller:
-        """The caller with what it spent a moment ago; raise OverBudget at the end of its money."""
-        spent = caller.spent_usd + self.unsaved.get(caller.id, Decimal(0))
-        if caller.budget_usd is not None and spent >= caller.budget_usd:
+        """The caller with what it spent a moment ago; raise OverBudget at the end of its money or tokens."""
+        if caller.id in self.unsaved:
+            usd, tokens = self.unsaved[caller.id]
+            usd, tokens = caller.spent_usd + usd, caller.spent_tokens + tokens
+            caller = replace(caller, spent_usd=usd, spent_tokens=tokens)
+        if caller.budget_usd is not None and caller.spent_usd >= caller.budget_usd:
             raise OverBudget(f"the budget of {caller.budget_usd:.2f} USD for this month is spent")
-        return replace(caller, spent_usd=spent) if spent != caller.spent_usd else caller
+        if caller.budget_tokens is not None and caller.spent_tokens >= caller.budget_tokens:
+            raise OverBudget(f"the budget of {caller.budget_tokens} tokens for this month is spent")
+        return caller
 
-    def add_spend(self, tenant: str, usd: Decimal | None) -> None:
+    def add_spend(self, tenant: str, usd: Decimal | None, tokens: int) -> None:
         """Count what this process spent since the last look-up, before the database has it."""
-        if tenant and usd:
-            self.unsaved[tenant] = self.unsaved.get(tenant, Decimal(0)) + usd
+        if tenant and (usd or tokens):
+            held = self.unsaved.get(tenant, (Decimal(0), 0))
+            self.unsaved[tenant] = held[0] + (usd or 0), held[1] + tokens
 
     async def once(self, digest: str) -> Known:
         """Look a key up; the same key asked for at once is looked up once."""
@@ -91,7 +101,7 @@ class Access:
         until_s = time.monotonic() + self.config.auth_cache_s
         live = (ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > db.now()))
         month = (Spend.tenant_id == Tenant.id) & (Spend.month == f"{db.now():%Y-%m}")
-        query = select(Tenant, Spend.usd).join(ApiKey).outerjoin(Spend, month)
+        query = select(Tenant, Spend.usd, Spend.tokens).join(ApiKey).outerjoin(Spend, month)
         async with AsyncSession(self.engine) as session:
             found = (await session.execute(query.where(ApiKey.hash == digest, *live))).one_or_none()
         if found is None:
@@ -101,8 +111,9 @@ class Access:
             said = f"tenant '{found[0].id}' is paused; ask the operator"
             known = Known(until_s, error=NotAllowed, said=said)
         else:
-            tenant, spent = found
+            tenant, usd, tokens = found
             self.unsaved.pop(tenant.id, None)
-            known = Known(until_s, Caller(tenant.id, tenant.budget_usd, Decimal(spent or 0)))
+            limits = tenant.budget_tokens, tokens or 0, tenant.rate_per_minute
+            known = Known(until_s, Caller(tenant.id, tenant.budget_usd, Decimal(usd or 0), *limits))
         self.known[digest] = known
         return known

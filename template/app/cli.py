@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from app import cli_tenant
 from app.cli_tenant import with_database
@@ -150,6 +151,21 @@ def seed(remove: Annotated[bool, typer.Option(help="take the sample traffic out 
         return
     names, count = with_database(lambda engine, _: seed.plant(engine))
     out.print(f"tenants: {', '.join(names) or 'none'}; {count} rows of sample traffic", highlight=False)
+
+
+@cli.command("alerts")
+def alerts_(
+    resolved: Annotated[bool, typer.Option("--all", help="those that are over too")] = False,
+) -> None:
+    """List what is wrong now: promises that are broken, budgets that are nearly or wholly used."""
+    from app import alerts
+
+    table = Table("since", "until", "severity", "about", "alert", "what was seen")
+    found = with_database(lambda engine, _: alerts.every(engine, resolved=resolved))
+    for one in found:
+        until = alerts.when(one.resolved_at) if one.resolved_at else "open"
+        table.add_row(alerts.when(one.at), until, one.severity, one.subject, one.name, one.said)
+    out.print(table if found else "no alerts", highlight=False)
 
 
 @cli.command()

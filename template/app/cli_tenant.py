@@ -1,6 +1,7 @@
-"""uv run app tenant ...: tenants, their budgets and their API keys."""
+"""uv run app tenant ...: tenants, their limits and their API keys."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -9,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-cli = typer.Typer(no_args_is_help=True, help="Tenants, their budgets and their API keys.")
+cli = typer.Typer(no_args_is_help=True, help="Tenants, their limits and their API keys.")
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+WITHOUT = ("unlimited", "default")
 
 
 @cli.command()
@@ -28,13 +30,21 @@ def list_() -> None:
     """List the tenants with what they spent this month."""
     from app import tenants
 
-    table = Table("tenant", "name", "spent this month", "budget a month", "state")
-    spent = with_database(lambda engine, _: tenants.spent_usd(engine))
+    table = Table("tenant", "name", "USD this month", "of", "tokens", "of", "a minute", "state")
+    spent = with_database(lambda engine, _: tenants.spent(engine))
     for item in with_database(lambda engine, _: tenants.every(engine)):
-        budget = "unlimited" if item.budget_usd is None else f"{item.budget_usd:.2f} USD"
+        used = spent.get(item.id)
+        usd, tokens = (used.usd, used.tokens) if used else (0, 0)
         state = "paused" if item.paused else "active"
-        table.add_row(item.id, item.name, f"{spent.get(item.id, 0):.4f} USD", budget, state)
+        budgets = shown(item.budget_usd, ",.2f"), f"{tokens:,}", shown(item.budget_tokens, ",")
+        rate = shown(item.rate_per_minute, ",", "default")
+        table.add_row(item.id, item.name, f"{usd:.4f}", *budgets, rate, state)
     out.print(table)
+
+
+def shown(limit: Decimal | int | None, form: str, without: str = "unlimited") -> str:
+    """A limit as a person reads it."""
+    return without if limit is None else format(limit, form)
 
 
 @cli.command()
@@ -56,17 +66,33 @@ def resume(name: str) -> None:
 
 
 @cli.command()
-def budget(name: str, usd: Annotated[str, typer.Argument(help="dollars a month, or: unlimited")]) -> None:
+def budget(name: str, usd: Annotated[str, typer.Argument(help="dollars, or: unlimited")]) -> None:
     """Set what the tenant may spend in a month; above it requests are refused with 402."""
+    limit(name, "budget_usd", usd, Decimal)
+
+
+@cli.command()
+def tokens(name: str, count: Annotated[str, typer.Argument(help="tokens, or: unlimited")]) -> None:
+    """Set the tokens, in and out, that the tenant may use in a month; above it 402."""
+    limit(name, "budget_tokens", count, int)
+
+
+@cli.command()
+def rate(name: str, per_minute: Annotated[str, typer.Argument(help="requests, or: default")]) -> None:
+    """Set the requests that the tenant may send in a minute; above it 429. The default is rate_per_minute."""
+    limit(name, "rate_per_minute", per_minute, int)
+
+
+def limit(name: str, which: str, given: str, read: Callable[[str], Decimal | int]) -> None:
+    """Set one limit, or take it away; ends with a message where the words are no number."""
     from app import tenants
 
     try:
-        amount = None if usd == "unlimited" else Decimal(usd)
-    except ArithmeticError:
-        raise typer.BadParameter("give dollars a month, such as 25.50, or: unlimited") from None
-    tenants.require_money(amount)
-    with_database(lambda engine, _: tenants.change(engine, name, budget_usd=amount))
-    out.print(f"{name}: {'unlimited' if amount is None else f'{amount:.2f} USD a month'}")
+        value = None if given in WITHOUT else read(given)
+    except (ArithmeticError, ValueError):
+        raise typer.BadParameter(f"'{given}' is no number; or say: {' or '.join(WITHOUT)}") from None
+    with_database(lambda engine, _: tenants.change(engine, name, **{which: value}))
+    out.print(f"{name}: {tenants.LIMITS[which][2]}: {given}")
 
 
 @cli.command()

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Numeric, event, text
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Numeric, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -36,6 +36,8 @@ class Tenant(Base):
     name: Mapped[str]
     paused: Mapped[bool] = mapped_column(default=False)
     budget_usd: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))
+    budget_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    rate_per_minute: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
 
 
@@ -105,16 +107,21 @@ class Result(Base):
 
 
 class Alert(Base):
-    """A promise that is being broken: open until `resolved_at`."""
+    """A promise that is being broken: open until `resolved_at`, and open once."""
 
     __tablename__ = "alert"
+    __table_args__ = (
+        Index("alert_open", "name", "subject", "severity", unique=True,
+              sqlite_where=text("resolved_at is null"), postgresql_where=text("resolved_at is null")),
+    )  # fmt: skip
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     subject: Mapped[str]
     severity: Mapped[str]
     said: Mapped[str]
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now, index=True)
-    notified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    notified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # by webhook
+    mailed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     resolved_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 

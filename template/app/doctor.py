@@ -68,6 +68,11 @@ def files_and_keys(plan: Plan) -> list[Finding]:
             "the pepper for API keys is set (`app serve` needs it)",
             'echo "APP_PEPPER=$(openssl rand -hex 32)" >> .env',
         ),
+        Finding(
+            bool(plan.settings.alert_email) == bool(plan.settings.smtp_url.get_secret_value()),
+            "alert_email and APP_SMTP_URL are set together, or neither",
+            "set the other one too: without both no alert is sent by e-mail",
+        ),
         Finding(private, ".env is readable by you alone", "chmod 600 .env"),
         Finding(
             bool(importlib.util.find_spec(driver)),

@@ -51,5 +51,5 @@ async def opened(request: Request) -> tuple[Services, Caller]:
     """The services, and the tenant that asks; reading is limited as asking is."""
     held: Services = request.app.state.services
     caller = await held.access.caller(tenants.bearer(request.headers))
-    await held.limits.check(caller.id)
+    await held.limits.check(caller.id, caller.rate_per_minute)
     return held, caller

@@ -23,29 +23,31 @@ class Limits:
     """The counters; without the shared store this process's own."""
 
     def __init__(self, per_minute: int, url: str = "memory://") -> None:
-        self.item = RateLimitItemPerMinute(per_minute)
+        self.per_minute = per_minute
         self.own = MovingWindowRateLimiter(MemoryStorage())
         self.window = self.own if url.startswith("memory") else MovingWindowRateLimiter(shared(url))
         self.away_s = 0.0
 
-    async def check(self, tenant: str) -> None:
-        """Count one request; raise RateLimited with the seconds to wait."""
+    async def check(self, tenant: str, per_minute: int | None = None) -> None:
+        """Count one request, against the tenant's own rate if it has one; raise RateLimited with the wait."""
+        item = RateLimitItemPerMinute(per_minute or self.per_minute)
         if self.window is self.own or time.monotonic() < self.away_s:
-            return await self.count(self.own, tenant)
+            return await count(self.own, item, tenant)
         try:
-            return await self.count(self.window, tenant)
+            return await count(self.window, item, tenant)
         except StorageError:
             log.warning("the store of rate limits is away; this process counts alone")
             self.away_s = time.monotonic() + AWAY_S
-            return await self.count(self.own, tenant)
+            return await count(self.own, item, tenant)
 
-    async def count(self, window: MovingWindowRateLimiter, tenant: str) -> None:
-        """Count one request in one window."""
-        if await window.hit(self.item, tenant):
-            return
-        stats = await window.get_window_stats(self.item, tenant)
-        wait_s = max(1, math.ceil(stats.reset_time - time.time()))
-        raise RateLimited(f"more than {self.item.amount} requests a minute; wait {wait_s} s", wait_s)
+
+async def count(window: MovingWindowRateLimiter, item: RateLimitItemPerMinute, tenant: str) -> None:
+    """Count one request in one window."""
+    if await window.hit(item, tenant):
+        return
+    stats = await window.get_window_stats(item, tenant)
+    wait_s = max(1, math.ceil(stats.reset_time - time.time()))
+    raise RateLimited(f"more than {item.amount} requests a minute; wait {wait_s} s", wait_s)
 
 
 def shared(url: str) -> Any:

@@ -1,23 +1,29 @@
 """The counters that /metrics shows."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from app.row import Row
+from app.row import SERVED, Row
 
 LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.9, 1.5, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """One process's counters. Each objective is a bucket's edge, so that it is counted exactly."""
+    """One process's counters. Each objective is a bucket's edge, so that it is counted exactly.
 
-    def __init__(self, objectives_s: Iterable[float] = ()) -> None:
-        edges = sorted({*LATENCY_S, *objectives_s})
+    What objectives are made of starts at 0: Prometheus sees no rise in a series that begins at 1.
+    """
+
+    def __init__(self, objectives_s: Mapping[str, float]) -> None:
+        edges = sorted({*LATENCY_S, *objectives_s.values()})
         self.registry = CollectorRegistry()
         at = self.registry
         self.requests = Counter("app_requests", "Requests", ["feature", "outcome", "cached"], registry=at)
-        self.seconds = Histogram("app_request_seconds", "Latency", ["feature"], buckets=edges, registry=at)
+        self.seconds = Histogram(
+            "app_request_seconds", "Latency but of refusals", ["feature"], buckets=edges, registry=at
+        )
         self.first = Histogram(
             "app_first_token_seconds", "Time to first token", ["feature"], buckets=edges, registry=at
         )
@@ -26,11 +32,16 @@ class Metrics:
             "app_cost_usd", "Dollars where the price is known", ["feature", "model"], registry=at
         )
         self.flags = Counter("app_guard_flags", "What the guard found", ["feature", "flag"], registry=at)
+        for name in objectives_s:
+            self.seconds.labels(name)
+            for outcome, cached in itertools.product(SERVED, ("false", "true")):
+                self.requests.labels(name, outcome, cached)
 
     def count(self, row: Row) -> None:
         """Add one request."""
         self.requests.labels(row.feature, row.outcome, str(row.cached).lower()).inc()
-        self.seconds.labels(row.feature).observe(row.latency_ms / 1000)
+        if row.outcome in SERVED:
+            self.seconds.labels(row.feature).observe(row.latency_ms / 1000)
         if row.first_token_ms is not None:
             self.first.labels(row.feature).observe(row.first_token_ms / 1000)
         self.tokens.labels(row.feature, row.model, "input").inc(row.input_tokens)

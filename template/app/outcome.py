@@ -51,7 +51,7 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
 def leave(services: Services, ask: Ask, kept: Kept) -> None:
     """Queue the row, and the result where one is kept; a cut durable request stays for the worker."""
     row = kept.row
-    services.access.add_spend(row.tenant_id, row.cost_usd)
+    services.access.add_spend(row.tenant_id, row.cost_usd, row.input_tokens + row.output_tokens)
     if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
         services.recorder.metrics.count(row)
         return

@@ -100,7 +100,7 @@ async def admitted(services: Services, ask: Ask, row: Row) -> Caller:
     caller = ask.caller or await services.access.caller(ask.key)
     row.tenant_id = caller.id
     if ask.caller is None:
-        await services.limits.check(caller.id)
+        await services.limits.check(caller.id, caller.rate_per_minute)
     return caller
 
 

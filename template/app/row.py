@@ -8,6 +8,10 @@ from typing import Any
 
 from app import db
 
+# Outcomes that are our fault. `ok` and these were served; all others are refusals that the caller can mend.
+OURS = ("internal", "config", "no_model", "unavailable", "cut")
+SERVED = ("ok", *OURS)
+
 
 @dataclass
 class Row:

@@ -158,8 +158,9 @@ async def start(found: Plan) -> AsyncIterator[Services]:
             await db.require(engine)
             for corpus in corpora(found):
                 indexes[str(corpus)] = open_index(found, corpus)
+            objectives_s = {f.name: f.spec.slo.p95_ms / 1000 for f in found.features.values()}
             callers = clients.connect(found.registry, found.settings, http)
-            recorder = Recorder(engine, Metrics(f.spec.slo.p95_ms / 1000 for f in found.features.values()))
+            recorder = Recorder(engine, Metrics(objectives_s))
             counters = Limits(found.settings.rate_per_minute, found.settings.limits_url)
             access = Access(engine, found.settings)
             breakers = {name: Breaker() for name in callers}

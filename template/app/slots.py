@@ -4,8 +4,8 @@ Two workers of one name would run each other's jobs; a name that never comes bac
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.errors import ConfigError, Fault
 
 SLOTS = 8
+NAMES = (*(f"worker-{number}" for number in range(SLOTS)), "alone")
 # Any number that nothing else in the database locks.
 LOCK = 7_305_118
 
@@ -30,22 +31,37 @@ class Slot:
 @asynccontextmanager
 async def take(engine: AsyncEngine, var: Path) -> AsyncIterator[Slot]:
     """Hold the first free slot until this process ends or dies; raise ConfigError when all are taken."""
-    opened = in_database(engine) if engine.dialect.name == "postgresql" else in_files(var / "slots")
-    async with opened as slot:
+    async with first_free(engine, var, NAMES[:SLOTS]) as slot:
         if slot is None:
             raise ConfigError([Fault(var, "", f"all {SLOTS} worker slots are taken; stop a worker first")])
         yield slot
 
 
 @asynccontextmanager
-async def in_files(folder: Path) -> AsyncIterator[Slot | None]:
+async def alone(engine: AsyncEngine, var: Path) -> AsyncIterator[bool]:
+    """Whether this is the one worker that does, while the block runs, what two would do double."""
+    async with first_free(engine, var, NAMES[SLOTS:]) as slot:
+        yield slot is not None
+
+
+def first_free(
+    engine: AsyncEngine, var: Path, names: Sequence[str]
+) -> AbstractAsyncContextManager[Slot | None]:
+    """Hold the first name that nobody holds; None when all are taken."""
+    return (
+        in_database(engine, names) if engine.dialect.name == "postgresql" else in_files(var / "slots", names)
+    )
+
+
+@asynccontextmanager
+async def in_files(folder: Path, names: Sequence[str]) -> AsyncIterator[Slot | None]:
     """On one machine: a locked file a slot."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    for number in range(SLOTS):
-        lock = FileLock(folder / f"worker-{number}.lock", blocking=False)
+    for name in names:
+        lock = FileLock(folder / f"{name}.lock", blocking=False)
         try:
             with lock:
-                yield Slot(f"worker-{number}")
+                yield Slot(name)
                 return
         except Timeout:
             continue
@@ -53,13 +69,16 @@ async def in_files(folder: Path) -> AsyncIterator[Slot | None]:
 
 
 @asynccontextmanager
-async def in_database(engine: AsyncEngine) -> AsyncIterator[Slot | None]:
+async def in_database(engine: AsyncEngine, names: Sequence[str]) -> AsyncIterator[Slot | None]:
     """On several machines: an advisory lock a slot, held by a connection of its own."""
     async with engine.connect() as connection:
-        for number in range(SLOTS):
+        for name in names:
             taken = text("select pg_try_advisory_lock(:lock, :number)")
-            if await connection.scalar(taken, {"lock": LOCK, "number": number}):
+            if await connection.scalar(taken, {"lock": LOCK, "number": NAMES.index(name)}):
                 await connection.commit()
-                yield Slot(f"worker-{number}")
+                try:
+                    yield Slot(name)
+                finally:
+                    await connection.invalidate()  # back in the pool it would keep the lock
                 return
         yield None

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -17,6 +18,13 @@ from app.errors import Invalid, NotFound
 from app.settings import Settings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+# The lowest of each, what the database can no longer hold, and what it counts.
+LIMITS = {
+    "budget_usd": (0, 10**8, "dollars a month"),
+    "budget_tokens": (0, 10**15, "tokens a month"),
+    "rate_per_minute": (1, 10**9, "requests a minute"),
+}
+Limit = bool | int | Decimal | None
 
 
 def bearer(headers: Mapping[str, str]) -> str:
@@ -31,24 +39,27 @@ def digest(config: Settings, key: str) -> str:
 
 
 async def add(engine: AsyncEngine, tenant: str, name: str, budget_usd: Decimal | None) -> None:
-    """Create a tenant; raise Invalid for a bad name or budget, or one that is there."""
+    """Create a tenant; raise Invalid for a bad name or budget, or one that is there. `change` limits it."""
     if not NAME.fullmatch(tenant):
         raise Invalid(f"tenant '{tenant}': use a-z, 0-9 and dashes, at most 40 characters")
-    require_money(budget_usd)
+    require_limits({"budget_usd": budget_usd})
     async with AsyncSession(engine) as session, session.begin():
         if await session.get(Tenant, tenant):
             raise Invalid(f"tenant '{tenant}' is there already")
         session.add(Tenant(id=tenant, name=name, budget_usd=budget_usd))
 
 
-def require_money(budget_usd: Decimal | None) -> None:
-    """Raise Invalid for a budget that is no amount; None is without limit."""
-    if budget_usd is not None and not (budget_usd.is_finite() and budget_usd >= 0):
-        raise Invalid(f"budget {budget_usd}: give dollars a month, 0 or more")
+def require_limits(values: Mapping[str, Limit]) -> None:
+    """Raise Invalid for a limit that is no amount; None is without one."""
+    for name, (lowest, end, unit) in LIMITS.items():
+        value = values.get(name)
+        if value is not None and not (math.isfinite(value) and lowest <= value < end):
+            raise Invalid(f"{name} {value}: give {unit}, {lowest} or more, less than {end:,}")
 
 
-async def change(engine: AsyncEngine, tenant: str, **values: object) -> None:
-    """Pause or resume a tenant (`paused`), or set its budget (`budget_usd`); raise NotFound."""
+async def change(engine: AsyncEngine, tenant: str, **values: Limit) -> None:
+    """Set `paused`, `budget_usd`, `budget_tokens` or `rate_per_minute`; raise Invalid or NotFound."""
+    require_limits(values)
     async with AsyncSession(engine) as session, session.begin():
         await require(session, tenant)
         await session.execute(update(Tenant).where(Tenant.id == tenant).values(**values))
@@ -60,11 +71,11 @@ async def require(session: AsyncSession, tenant: str) -> None:
         raise NotFound(f"no tenant '{tenant}'; see: uv run app tenant list")
 
 
-async def spent_usd(engine: AsyncEngine) -> dict[str, Decimal]:
-    """Dollars of this month (UTC) by tenant."""
-    query = select(Spend.tenant_id, Spend.usd).where(Spend.month == f"{db.now():%Y-%m}")
+async def spent(engine: AsyncEngine) -> dict[str, Spend]:
+    """What each tenant spent in this month (UTC), by its name."""
     async with AsyncSession(engine) as session:
-        return {row.tenant_id: row.usd for row in await session.execute(query)}
+        rows = await session.scalars(select(Spend).where(Spend.month == f"{db.now():%Y-%m}"))
+        return {row.tenant_id: row for row in rows}
 
 
 async def keys(engine: AsyncEngine, tenant: str) -> list[ApiKey]:

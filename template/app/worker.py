@@ -1,4 +1,4 @@
-"""The worker process: jobs, until it is told to stop."""
+"""The worker process: jobs and alerts, until it is told to stop."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from app import jobs, logs, services, settings, slots
+from app import jobs, logs, services, settings, slots, watch
 from app.services import Plan
 
 FOLDERS = ("app", "features", "config")
@@ -46,5 +46,8 @@ async def work(plan: Plan) -> None:
         services.start(plan) as held,
         slots.take(held.engine, plan.settings.var_dir) as slot,
         jobs.work(held, slot),
+        asyncio.TaskGroup() as beside,
     ):
+        watching = beside.create_task(watch.run(held))
         await stop.wait()
+        watching.cancel()

@@ -13,6 +13,7 @@ from app.features import Feature
 from app.services import Plan
 from gate import baseline, cases, checks, judge, report, run
 from gate import policy as audit
+from gate import slo as promises
 from gate.cases import Kind
 from gate.errors import BadCases, GateError, UnknownFeature
 from gate.judge import Verdict
@@ -84,6 +85,14 @@ def policy() -> None:
 
 
 @cli.command()
+def slo(out_folder: Annotated[Path | None, typer.Option("--out", help="var/slo without it")] = None) -> None:
+    """Write Prometheus rules for what feature.toml promises, and let promtool check and test them."""
+    plan = run.gate_plan()
+    if unsound(plan, out_folder):
+        raise typer.Exit(1)
+
+
+@cli.command()
 def accept(
     features: Names = None,
     reason: Annotated[str, typer.Option(prompt="Why is this result right", help="kept in git")] = "",
@@ -109,7 +118,7 @@ def schema(path: Path = cases.SCHEMA) -> None:
 
 @cli.command("all")
 def everything() -> None:
-    """Run all that CI runs: lint, types, secrets, unit tests, policy, evals, safety, cost."""
+    """Run all that CI runs: lint, types, secrets, unit tests, policy, SLO rules, evals, safety, cost."""
     plan, failed = run.gate_plan(), []
     for name in checks.STEPS:
         started = time.perf_counter()
@@ -120,7 +129,7 @@ def everything() -> None:
         if not done.ok:
             failed.append(name)
             out.print(done.said, markup=False, highlight=False, soft_wrap=True)
-    failed += refused(plan)
+    failed += refused(plan) + unsound(plan)
     verdicts = evaluate(plan, None, BOTH, ("invariants", "score", "cost"))
     finish(plan, verdicts, failed)
 
@@ -132,6 +141,15 @@ def refused(plan: Plan) -> list[str]:
     for fault in faults:
         out.print(str(fault), markup=False, highlight=False, soft_wrap=True)
     return ["policy"] if faults else []
+
+
+def unsound(plan: Plan, folder: Path | None = None) -> list[str]:
+    """Write the rules and say what promtool thinks of them; gives the name of the step if it refuses."""
+    folder = folder or plan.settings.var_dir / "slo"
+    done = promises.write(plan.features.values(), folder)
+    mark = "[green]PASS[/]" if done.ok else "[red]BLOCK[/]"
+    out.print(f"slo       {mark}  {folder.as_posix()}  {done.said}", highlight=False, soft_wrap=True)
+    return [] if done.ok else ["slo"]
 
 
 def evaluate(

@@ -1,5 +1,6 @@
 """Who may ask: keys, budgets, pauses, policy, the kill switch and the rate limit, as a client sees them."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db, tenants
+from app.access import Caller
 from app.errors import Invalid, NotFound
 from tests import kit
 
@@ -147,6 +149,31 @@ async def test_what_was_spent_counts_before_the_next_look_up(project):
     assert said == [200, 402]
 
 
+async def test_a_spent_budget_of_tokens_is_402(closed):
+    key = await new_key(closed)
+    await tenants.change(closed.held.engine, "acme", budget_tokens=50)
+    assert (await closed.post("note", kit.TEXT, key)).status_code == 200
+    await closed.rows()
+    said = await closed.post("note", kit.TEXT, key)
+    assert (said.status_code, said.json()["code"]) == (402, "over_budget")
+    assert said.json()["detail"] == "the budget of 50 tokens for this month is spent"
+
+
+async def test_tokens_count_before_the_next_look_up(project):
+    async with kit.site(auth="required", pepper=kit.PEPPER, auth_cache_s=60) as site:
+        key = await new_key(site)
+        await tenants.change(site.held.engine, "acme", budget_tokens=50)
+        said = [(await site.post("note", {"text": f"Text {n} here."}, key)).status_code for n in range(2)]
+    assert said == [200, 402]
+
+
+async def test_the_budget_that_ends_first_decides_on_economy():
+    caller = Caller("acme", Decimal(10), Decimal(1), budget_tokens=100, spent_tokens=90)
+    assert caller.share == 0.9
+    assert replace(caller, spent_usd=Decimal("9.5")).share == 0.95
+    assert Caller("acme").share == 0
+
+
 async def test_requests_without_a_key_leave_no_row(closed):
     await closed.post("note", kit.TEXT, "wrong")
     assert await closed.rows() == []
@@ -186,6 +213,29 @@ async def test_one_tenants_rate_does_not_slow_another(project):
         keys = [await new_key(site, name) for name in ("acme", "globex")]
         said = [await site.post("note", kit.TEXT, key) for key in keys]
     assert [one.status_code for one in said] == [200, 200]
+
+
+async def test_a_tenants_own_rate_wins_over_the_setting(project):
+    async with kit.site(auth="required", pepper=kit.PEPPER, rate_per_minute=1) as site:
+        key = await new_key(site)
+        await tenants.change(site.held.engine, "acme", rate_per_minute=2)
+        said = [(await site.post("note", kit.TEXT, key)).status_code for _ in range(3)]
+    assert said == [200, 200, 429]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"budget_tokens": -1},
+        {"rate_per_minute": 0},
+        {"budget_usd": Decimal("nan")},
+        {"budget_tokens": 10**15},
+    ],
+)
+async def test_a_limit_that_is_no_amount_is_refused(closed, wrong):
+    await new_key(closed)
+    with pytest.raises(Invalid, match="or more, less than"):
+        await tenants.change(closed.held.engine, "acme", **wrong)
 
 
 @pytest.mark.parametrize("name", ["", "Acme", "a b", "-a", "a" * 41, "../x"])

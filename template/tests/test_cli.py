@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app import cli, features, main, retrieve, scaffold
+from app import alerts, cli, db, features, main, retrieve, scaffold
+from app.alerts import Finding
 from app.errors import ConfigError
 from tests import kit
 
@@ -106,7 +107,7 @@ def test_setup_makes_tables_and_index_and_seed_the_tenants_and_both_repeat(proje
         assert run("seed").startswith("tenants: acme; 0 rows")
     assert Path("var/app.db").exists()
     assert retrieve.path_for(Path("pages"), Path("var")).exists()
-    assert "20.00 USD" in run("tenant", "list")
+    assert "20.00" in run("tenant", "list")
 
 
 def test_index_says_how_many_pages_it_holds(project):
@@ -120,6 +121,34 @@ def test_a_tenant_gets_a_key_that_is_shown_once(prepared):
     assert key not in run("tenant", "list")
     assert run("tenant", "revoke", "acme") == "revoked 1 keys of acme\n"
     assert run("tenant", "revoke", "acme") == "revoked 0 keys of acme\n"
+
+
+def test_limits_of_a_tenant_are_set_shown_and_taken_away(prepared):
+    run("tenant", "add", "acme")
+    for which, value in (("budget", "25.5"), ("tokens", "2000000"), ("rate", "120")):
+        run("tenant", which, "acme", value)
+    assert {"25.50", "2,000,000", "120"} <= set(run("tenant", "list").split())
+    assert run("tenant", "tokens", "acme", "unlimited") == "acme: tokens a month: unlimited\n"
+    assert "2,000,000" not in run("tenant", "list")
+
+
+def test_a_limit_that_is_no_number_says_what_to_write(prepared):
+    done = CliRunner().invoke(cli.cli, ["tenant", "rate", "acme", "fast"])
+    assert done.exit_code == 2
+    assert "unlimited or default" in done.stderr
+
+
+def test_alerts_are_listed_the_open_ones_first_and_with_all_the_ended_too(prepared):
+    async def settle(engine, _):
+        for found in (["first"], ["second"]):
+            named = [Finding("slo-errors", name, "page", f"{name} fails") for name in found]
+            await alerts.settle(engine, named, db.now())
+
+    assert run("alerts") == "no alerts\n"
+    cli.with_database(settle)
+    assert ("second fails" in run("alerts"), "first fails" in run("alerts")) == (True, False)
+    every = run("alerts", "--all")
+    assert 0 < every.index("second") < every.index("first")
 
 
 @pytest.mark.parametrize(

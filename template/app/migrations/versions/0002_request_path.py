@@ -1,4 +1,4 @@
-"""Key rotation, spending by month, results and conversations, alerts."""
+"""Limits of a tenant, key rotation, spending by month, results and conversations, alerts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,8 @@ TEXTS = ("user_id", "variant", "policy")
 
 def upgrade() -> None:
     """Add what the request path keeps."""
+    op.add_column("tenant", sa.Column("budget_tokens", sa.BigInteger()))
+    op.add_column("tenant", sa.Column("rate_per_minute", sa.Integer()))
     op.add_column("api_key", sa.Column("expires_at", sa.DateTime(timezone=True)))
     for name in TEXTS:
         op.add_column("usage", sa.Column(name, sa.String(), nullable=False, server_default=""))
@@ -47,8 +49,14 @@ def upgrade() -> None:
         sa.Column("said", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False, index=True),
         sa.Column("notified_at", sa.DateTime(timezone=True)),
+        sa.Column("mailed_at", sa.DateTime(timezone=True)),
         sa.Column("resolved_at", sa.DateTime(timezone=True)),
     )
+    is_open = sa.text("resolved_at is null")
+    op.create_index(
+        "alert_open", "alert", ["name", "subject", "severity"],
+        unique=True, sqlite_where=is_open, postgresql_where=is_open,
+    )  # fmt: skip
 
 
 def downgrade() -> None:
@@ -60,3 +68,6 @@ def downgrade() -> None:
             usage.drop_column(name)
     with op.batch_alter_table("api_key") as keys:
         keys.drop_column("expires_at")
+    with op.batch_alter_table("tenant") as tenant:
+        for name in ("budget_tokens", "rate_per_minute"):
+            tenant.drop_column(name)

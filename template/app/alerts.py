@@ -1,0 +1,69 @@
+"""Alerts are rows: opened once, resolved when it is over, told by each hook until that succeeds."""
+
+import uuid
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app.db import Alert
+
+Severity = Literal["page", "ticket"]
+Hook = Literal["notified_at", "mailed_at"]
+# An alert that was over this long ago is no news.
+STALE = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong now; with an `id` of its own it becomes an alert only once, ever."""
+
+    name: str
+    subject: str
+    severity: Severity
+    said: str
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+async def settle(engine: AsyncEngine, found: list[Finding], now: datetime) -> None:
+    """Open an alert for each finding that has none, and resolve those that are found no longer."""
+    wrong: dict[tuple[str, str, str], Finding] = {(f.name, f.subject, f.severity): f for f in found}
+    insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    async with AsyncSession(engine) as session, session.begin():
+        held = await session.scalars(select(Alert).where(Alert.resolved_at.is_(None)))
+        for alert in held:
+            if wrong.pop((alert.name, alert.subject, alert.severity), None) is None:
+                alert.resolved_at = now
+        if wrong:
+            rows = [{**asdict(item), "at": now} for item in wrong.values()]
+            await session.execute(insert(Alert).on_conflict_do_nothing(), rows)
+
+
+async def every(engine: AsyncEngine, *, resolved: bool) -> list[Alert]:
+    """Alerts, the open ones first, then the newest."""
+    query = select(Alert).order_by(Alert.resolved_at.is_not(None), Alert.at.desc())
+    async with AsyncSession(engine) as session:
+        return list(await session.scalars(query if resolved else query.where(Alert.resolved_at.is_(None))))
+
+
+async def untold(engine: AsyncEngine, hook: Hook, now: datetime) -> list[Alert]:
+    """Alerts whose opening or end this hook has not sent yet, the oldest first."""
+    told = getattr(Alert, hook)
+    news = or_(told.is_(None), told < Alert.resolved_at)
+    fresh = or_(Alert.resolved_at.is_(None), Alert.resolved_at > now - STALE)
+    async with AsyncSession(engine) as session:
+        return list(await session.scalars(select(Alert).where(news, fresh).order_by(Alert.at)))
+
+
+async def told(engine: AsyncEngine, alert: Alert, hook: Hook, at: datetime) -> None:
+    """Note that the hook has sent the alert as it was at this time."""
+    async with engine.begin() as connection:
+        await connection.execute(update(Alert).where(Alert.id == alert.id).values({hook: at}))
+
+
+def when(at: datetime) -> str:
+    """A time of the database, which may have left out its zone, as people and programs read it."""
+    return at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC).isoformat(timespec="seconds")
