@@ -108,9 +108,8 @@ async def test_a_full_queue_is_429_and_says_when_to_come_back(project):
 
 async def test_one_tenant_cannot_fill_the_queue_of_all(project):
     async with kit.site(auth="required", pepper=kit.PEPPER, tenant_waiting_jobs=2) as site:
-        said = []
-        for name in ("one", "one", "one", "two"):
-            said.append(await site.http.post("/v1/note", json=kit.TEXT, headers=await keyed(site, name)))
+        headers = [await keyed(site, name) for name in ("one", "one", "one", "two")]
+        said = [await site.http.post("/v1/note", json=kit.TEXT, headers=key) for key in headers]
     assert [r.status_code for r in said] == [202, 202, 429, 202]
 
 
@@ -119,14 +118,12 @@ async def test_a_tenant_with_many_jobs_does_not_hold_up_another(project):
         kit.models(first=url)
         async with kit.site(auth="required", pepper=kit.PEPPER) as site:
             many, one = await keyed(site, "many"), await keyed(site, "one")
-            before = [await site.http.post("/v1/note", json=kit.TEXT, headers=many) for _ in range(24)]
+            sent = [await site.http.post("/v1/note", json=kit.TEXT, headers=many) for _ in range(24)]
             last = await site.http.post("/v1/note", json=kit.TEXT, headers=one)
             with process("worker", APP_AUTH="required", APP_PEPPER=kit.PEPPER):
                 assert (await result(site.http, last.json()["id"], **one)).status_code == 200
-                states = [
-                    (await site.http.get(r.headers["location"], headers=many)).status_code for r in before
-                ]
-    assert states.count(202) > 12
+                codes = [(await site.http.get(r.headers["location"], headers=many)).status_code for r in sent]
+    assert codes.count(202) > 12
 
 
 async def test_a_worker_answers_what_waits_with_one_usage_row_each(project):
