@@ -32,15 +32,14 @@ timeout_s = {timeout_s}
 price = {{ input_usd = 0.25, output_usd = 2.0 }}
 
 """
-BOOKS = (
-    "select count(*) from usage",
-    "select count(*) from result where state in ('done', 'failed')",
-    "select count(*) from usage join result on usage.id = result.id",
-    "select coalesce(sum(input_tokens + output_tokens), 0) from usage",
-    "select coalesce(sum(tokens), 0) from spend",
-    "select round(coalesce(sum(cost_usd), 0), 6) from usage",
-    "select round(coalesce(sum(usd), 0), 6) from spend",
-)
+# Each usage row has its result; what the tenants spent is what their rows add up to.
+BALANCE = """\
+select (select count(*) from usage), (select count(*) from usage join result using (id)),
+    (select coalesce(sum(input_tokens + output_tokens), 0) from usage),
+    (select coalesce(sum(tokens), 0) from spend),
+    (select round(coalesce(sum(cost_usd), 0), 6) from usage),
+    (select round(coalesce(sum(usd), 0), 6) from spend)
+"""
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ class Site:
     stub: int
     port: int = field(default_factory=services.free_port)
     settings: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     extras: tuple[str, ...] = ()
 
     @property
@@ -147,12 +147,38 @@ class Site:
     def ask(self, feature: str, number: int = 0, **headers: str) -> Reply:
         """Ask a feature; no two numbers have the same input."""
         body = servers.ask_bench(number)
-        return call(self.port, "POST", f"/v1/{feature}", body, **headers)
+        return call(self.port, "POST", f"/v1/{feature}", body, **self.headers, **headers)
 
-    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Look into the app's SQLite file."""
-        with closing(sqlite3.connect(self.project.root / "var/app.db", timeout=30)) as database:
-            return database.execute(statement, values).fetchall()
+    def new_key(self, tenant: str = "client-one") -> str:
+        """Add a tenant; return its key."""
+        self.run("tenant", "add", tenant, "--budget-usd", "1000000")
+        return self.run("tenant", "key", tenant).split()[-1]
+
+    def ready(self) -> Reply:
+        """What the app says of itself."""
+        return call(self.port, "GET", "/readyz")
+
+    def query(self, statement: str) -> list[tuple[str, ...]]:
+        """Look into the app's database; every value as text."""
+        url = self.settings.get("APP_DATABASE_URL", "")
+        if url.startswith("postgresql"):
+            command = [services.program("psql"), url.replace("+psycopg", ""), "-At", "-c", statement]
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            return [tuple(line.split("|")) for line in said.splitlines()]
+        folder = self.settings.get("APP_VAR_DIR") or self.project.root / "var"
+        with closing(sqlite3.connect(f"{folder}/app.db", timeout=30)) as database:
+            return [tuple(map(str, row)) for row in database.execute(statement)]
+
+    def ids(self) -> set[str]:
+        """The requests that have a usage row."""
+        return {id for (id,) in self.query("select id from usage")}
+
+    def balance(self) -> int:
+        """Check the books; return how many usage rows they hold."""
+        rows, kept, tokens, spent_tokens, usd, spent_usd = map(float, self.query(BALANCE)[0])
+        assert (rows, tokens, usd) == (kept, spent_tokens, spent_usd)
+        assert usd > 0
+        return int(rows)
 
 
 def build(render: Render, folder: Path, stub: int, *extras: str, **settings: str) -> Site:

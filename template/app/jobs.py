@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
-from app import pipeline, results
+from app import db, pipeline, results
 from app.access import Caller
 from app.ask import Ask
 from app.db import Result
-from app.errors import AppError
+from app.errors import AppError, Unavailable
 from app.services import Services
 from app.settings import Settings
 from app.slots import Slot
@@ -24,6 +24,7 @@ from app.slots import Slot
 log = logging.getLogger(__name__)
 QUEUE = "answers"
 POLL_S = 0.2
+AGAIN_S = 1
 FORGET_EVERY_S = 3600
 # Raised when a job that waits could no longer be understood by a new version of this module.
 VERSION = "1"
@@ -63,9 +64,21 @@ def runner(services: Services) -> Job:
     """The one kind of job."""
 
     async def run(name: str) -> None:
-        await deliver(services, name)
+        while not await delivered(services, name):
+            log.warning("a job waits for the database", extra={"id": name})
+            await asyncio.sleep(AGAIN_S)
 
     return run
+
+
+async def delivered(services: Services, name: str) -> bool:
+    """Whether the database was there from the beginning to the end of a job."""
+    try:
+        with db.reached():
+            await deliver(services, name)
+    except Unavailable:
+        return False
+    return True
 
 
 async def deliver(services: Services, name: str) -> None:
@@ -75,12 +88,21 @@ async def deliver(services: Services, name: str) -> None:
         return
     ask = asked(services, found)
     if ask:
-        with suppress(AppError):  # it is the result
-            await pipeline.answer(services, ask)
+        await settle(services, ask)
     await services.recorder.flush()
     left = await results.load(services.engine, name)
     if ask and left and left.body is None:
         raise RuntimeError("the result was not written")
+
+
+async def settle(services: Services, ask: Ask) -> None:
+    """Answer it; a refusal is a result too, unless the database was away."""
+    try:
+        await pipeline.answer(services, ask)
+    except Unavailable:
+        raise
+    except AppError:
+        return
 
 
 def asked(services: Services, found: Result) -> Ask | None:

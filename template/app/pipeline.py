@@ -97,6 +97,8 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
 
 async def admitted(services: Services, ask: Ask, row: Row) -> Caller:
     """The tenant behind the request: key, budget and rate are checked, a job's when it was taken."""
+    if ask.caller is None:
+        services.recorder.admit()
     caller = ask.caller or await services.access.caller(ask.key)
     row.tenant_id = caller.id
     if ask.caller is None:

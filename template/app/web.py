@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from app import db, kept, later, logs, page, pipeline, problems, reply, services, stream, tenants
 from app.ask import Ask
-from app.errors import AppError, NotFound, TooLarge, Unauthorized
+from app.errors import AppError, NotFound, TooLarge, Unauthorized, Unavailable
 from app.features import Feature
 from app.limit_body import LimitBody
 from app.services import Plan, Services
@@ -47,6 +47,8 @@ def create_app(plan: Plan) -> FastAPI:
     app.add_exception_handler(AppError, on_app_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http_error)
+    for kind in db.AWAY:
+        app.add_exception_handler(kind, on_away)
     app.add_exception_handler(Exception, on_unknown)
     for feature in plan.features.values():
         add_route(app, feature)
@@ -124,7 +126,8 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
         if request.app.state.draining:
             said = problems.problem(503, "draining", "this process is stopping", retry_after_s=1)
             return problems.respond(said)
-        if fault := await db.check(request.app.state.services.engine):
+        held: Services = request.app.state.services
+        if fault := await db.check(held.engine) or held.recorder.fault:
             return problems.respond(problems.problem(503, "not_ready", fault, retry_after_s=5))
         return JSONResponse({"status": "ready", "features": sorted(plan.features)})
 
@@ -148,6 +151,11 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
 async def on_app_error(_: Request, error: Exception) -> Response:
     """An error that says what to do."""
     return problems.respond(problems.describe(error) if isinstance(error, AppError) else problems.UNKNOWN)
+
+
+async def on_away(_: Request, error: Exception) -> Response:
+    """The database is away."""
+    return problems.respond(problems.describe(Unavailable(db.SAID).with_traceback(error.__traceback__)))
 
 
 async def on_invalid(_: Request, error: Exception) -> Response:
