@@ -109,13 +109,15 @@ async def admitted(services: Services, ask: Ask, row: Row) -> Caller:
 async def prepared(ask: Ask) -> dict[str, str]:
     """The input's fields as a prompt shows them, through the feature's own prepare() where it has one.
 
-    Raises Invalid where nothing can be seen in them: a model would make something of it.
+    Raises Invalid where they are no Unicode, or show nothing: a model would make something of it.
     """
     given = ask.feature.prepare(ask.given) if ask.feature.prepare else ask.given
     values = {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in given.model_dump(mode="json").items()
     }
+    if any(text.has_half(value) for value in values.values()):
+        raise Invalid("the input holds half of a character (an unpaired surrogate); send valid Unicode")
     if not any(text.has_ink(value) for value in values.values()):
         raise Invalid("the input holds nothing that can be read; send some text")
     return values

@@ -127,6 +127,7 @@ async def erase(engine: AsyncEngine, tenant: str, user: str, conversation: str) 
 
 async def summarise(engine: AsyncEngine, name: str, summary: str) -> None:
     """Keep what was said up to and with this turn in short."""
+    summary = summary.replace("\0", " ")  # PostgreSQL takes it in JSON, not in a text
     async with engine.begin() as connection:
         await connection.execute(update(Result).where(Result.id == name).values(summary=summary))
 

@@ -50,8 +50,8 @@ class Stream:
                 event = self.events[told]
                 yield line(event, told)
                 told += 1
-                if event.kind in LAST:
-                    return
+            if self.events and self.events[-1].kind in LAST:
+                return
             self.changed.clear()
             await self.changed.wait()
 

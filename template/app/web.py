@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Query, Request
+from fastapi import FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -18,11 +18,10 @@ from app import db, kept, later, logs, page, pipeline, problems, reply, services
 from app.ask import Ask
 from app.errors import AppError, NotFound, TooLarge, Unauthorized, Unavailable
 from app.features import Feature
+from app.kept import NAME
 from app.limit_body import LimitBody
 from app.services import Plan, Services
 
-# Names of the caller's own: no key of a table, and never shown to another tenant.
-NAME = Annotated[str, Query(max_length=64, pattern=r"^[\w.:@-]*$")]
 PREFER = Annotated[str, Header(description="respond-async: 202 with the place of the result")]
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/problem+json": {}}}
