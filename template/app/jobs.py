@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
-from app import db, pipeline, results
+from app import db, pipeline, problems, results
 from app.access import Caller
 from app.ask import Ask
 from app.db import Result
-from app.errors import AppError, Unavailable
+from app.errors import AppError, Invalid, Unavailable
+from app.row import Row
 from app.services import Services
 from app.settings import Settings
 from app.slots import Slot
@@ -89,9 +90,11 @@ async def deliver(services: Services, name: str) -> None:
     ask = asked(services, found)
     if ask:
         await settle(services, ask)
+    else:
+        refuse(services, found)
     await services.recorder.flush()
     left = await results.load(services.engine, name)
-    if ask and left and left.body is None:
+    if left and left.body is None:
         raise RuntimeError("the result was not written")
 
 
@@ -105,6 +108,15 @@ async def settle(services: Services, ask: Ask) -> None:
         return
 
 
+def refuse(services: Services, found: Result) -> None:
+    """Say as its result that a request fits no feature any more."""
+    log.error("a waiting request fits no feature", extra={"id": found.id, "feature": found.feature})
+    error = Invalid(f"feature '{found.feature}' is gone or takes other input now; ask again")
+    row = Row(found.id, found.feature, tenant_id=found.tenant_id, user_id=found.user_id, outcome=error.code)
+    body = problems.describe(error, row.id)
+    services.recorder.save(row, results.new(row, found.given, found.conversation_id, 0, "failed", body))
+
+
 def asked(services: Services, found: Result) -> Ask | None:
     """The request again; None where its feature is gone or takes other input now."""
     feature = services.plan.features.get(found.feature)
@@ -113,7 +125,6 @@ def asked(services: Services, found: Result) -> Ask | None:
     except ValueError:
         given = None
     if feature is None or given is None:
-        log.error("a waiting request fits no feature", extra={"id": found.id, "feature": found.feature})
         return None
     caller, said = Caller(found.tenant_id), found.conversation_id
     return Ask(

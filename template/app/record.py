@@ -157,7 +157,7 @@ def statements(dialect: str) -> tuple[Insert, Insert, Insert]:
     settled = or_(Result.state == "done", Result.state == "failed")  # in_() cannot be written in groups
     change = {
         name: case((settled, Result.__table__.c[name]), else_=result.excluded[name])
-        for name in ("state", "body", "lease_until")
+        for name in ("state", "body", "lease_until", "expires_at")
     }
     added = {"usd": Spend.usd + spend.excluded.usd, "tokens": Spend.tokens + spend.excluded.tokens}
     return (
