@@ -2,8 +2,9 @@
 
 The requested model's name picks the fault: `ok` has none; `err429` and `err500` refuse; `hang` never answers;
 `slow-first` waits SLOW_S before its first byte; `cut` ends in the middle; `badjson` answers text that is no
-JSON; `wrongschema` answers JSON of another shape. `POST /latency/<ms>` sets the latency of every answer, and
-`GET /` tells it with the number of calls.
+JSON; `wrongschema` answers JSON of another shape; `trickle` sends bit by bit for longer than anybody waits;
+`garbled` sends what cannot be decoded; `late-error` says 200 and then an error. `POST /latency/<ms>` sets the
+latency of every answer, and `GET /` tells it with the number of calls.
 """
 
 import argparse
@@ -20,8 +21,16 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ANSWER = '{"answer": "The delivery is late by two days.", "reasons": ["customs", "a strike"]}'
 SLOW_S = 5.0
+TRICKLE_S = 0.4
 USAGE = {"prompt_tokens": 120, "completion_tokens": 24, "total_tokens": 144}
 REFUSALS = {"err429": (429, "rate_limit_exceeded"), "err500": (500, "server_error")}
+ERROR = {"error": {"message": "overloaded", "code": "server_error"}}
+# How a stream ends after its third word.
+BROKEN = {
+    "cut": "",
+    "garbled": 'data: {"id": "chatcmpl-st\n\n',
+    "late-error": f"data: {json.dumps(ERROR)}\n\n",
+}
 SAID = {"badjson": '{"answer": "The deliv', "wrongschema": '{"colour": "blue"}'}
 
 
@@ -68,9 +77,9 @@ class Stub:
         said = SAID.get(model, self.answer)
         if asked.get("stream"):
             return await stream(send, model, said)
-        body = json.dumps(completion(model, said)).encode()
-        if model == "cut":
-            return await cut(send, body)
+        body = json.dumps(ERROR if model == "late-error" else completion(model, said)).encode()
+        if model in ("cut", "trickle", "garbled"):
+            return await BAD[model](send, body)
         return await respond(200, body)
 
 
@@ -94,10 +103,12 @@ def whole(send: Send) -> Respond:
     return respond
 
 
-async def start(send: Send, status: int, kind: bytes, length: int | None = None) -> None:
+async def start(
+    send: Send, status: int, kind: bytes, length: int | None = None, packed: bytes = b"identity"
+) -> None:
     """Send status and headers."""
     sized = [] if length is None else [(b"content-length", str(length).encode())]
-    headers = [(b"content-type", kind), *sized]
+    headers = [(b"content-type", kind), (b"content-encoding", packed), *sized]
     await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
@@ -108,13 +119,34 @@ async def cut(send: Send, body: bytes) -> None:
     # An answer that ends early makes uvicorn close the connection, as a provider that dies does.
 
 
+async def trickle(send: Send, body: bytes) -> None:
+    """Send a byte at a time: no read waits long, all of them do."""
+    await start(send, 200, b"application/json", len(body))
+    for number in range(len(body)):
+        await asyncio.sleep(TRICKLE_S)
+        last = number == len(body) - 1
+        await send({"type": "http.response.body", "body": body[number : number + 1], "more_body": not last})
+
+
+async def garble(send: Send, body: bytes) -> None:
+    """Say that a body is packed which is not."""
+    await start(send, 200, b"application/json", len(body), b"gzip")
+    await send({"type": "http.response.body", "body": body})
+
+
+BAD = {"cut": cut, "trickle": trickle, "garbled": garble}
+
+
 async def stream(send: Send, model: str, said: str) -> None:
-    """Send an answer word by word, then its usage; the model `cut` ends after its third word."""
+    """Send an answer word by word, then its usage; some models break off after the third word."""
     await start(send, 200, b"text/event-stream")
     words = said.split(" ")
     for number, word in enumerate(words):
-        if model == "cut" and number == 3:
+        if model in BROKEN and number == 3:
+            await send({"type": "http.response.body", "body": BROKEN[model].encode(), "more_body": True})
             return
+        if model == "trickle":
+            await asyncio.sleep(TRICKLE_S)
         await event(send, chunk(model, word if number == 0 else f" {word}"))
     await event(send, chunk(model, None))
     await event(send, {**chunk(model, None), "choices": [], "usage": USAGE})

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -41,9 +42,31 @@ def wait(port: int) -> None:
     raise TimeoutError(f"nothing listens on port {port}")
 
 
+class Server:
+    """A server of our own: it can be stopped and started again, with what it has on disk."""
+
+    def __init__(self, url: str, command: list[str], port: int, folder: Path, user: str | None) -> None:
+        self.url, self.port, self.folder = url, port, folder
+        self.command, self.user = command, user
+        self.start()
+
+    def start(self) -> None:
+        """Run it until it listens; its log lies in its folder."""
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, user=self.user, cwd=self.folder
+            )
+        wait(self.port)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """End it by a signal."""
+        self.process.send_signal(how)
+        self.process.wait(timeout=20)
+
+
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Run an empty PostgreSQL; gives its URL for SQLAlchemy."""
+def postgres_server() -> Iterator[Server]:
+    """Run an empty PostgreSQL until the block ends; its URL is for SQLAlchemy."""
     user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="slipway-pg-"))  # a short path: it holds a socket
     if user:
@@ -53,32 +76,47 @@ def postgres() -> Iterator[str]:
     initdb = [program("initdb"), "-D", data, "-U", "app", "--auth=trust", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
     command = [program("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
-    with running(command, port, folder, user):
-        yield f"postgresql+psycopg://app@127.0.0.1:{port}/postgres"
+    url = f"postgresql+psycopg://app@127.0.0.1:{port}/postgres"
+    with running(url, command, port, folder, user) as server:
+        yield server
 
 
 @contextmanager
-def redis() -> Iterator[str]:
-    """Run an empty Redis that keeps nothing on disk; gives its URL."""
+def postgres() -> Iterator[str]:
+    """Run an empty PostgreSQL; gives its URL for SQLAlchemy."""
+    with postgres_server() as server:
+        yield server.url
+
+
+@contextmanager
+def redis_server() -> Iterator[Server]:
+    """Run an empty Redis that keeps nothing on disk until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-redis-"))
     port = free_port()
     command = [program("redis-server", "redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
     command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
-    with running(command, port, folder):
-        yield f"redis://127.0.0.1:{port}/0"
+    with running(f"redis://127.0.0.1:{port}/0", command, port, folder) as server:
+        yield server
 
 
 @contextmanager
-def running(command: list[str], port: int, folder: Path, user: str | None = None) -> Iterator[None]:
-    """Run a server until the block ends, then remove its folder; its log lies there meanwhile."""
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=folder)
+def redis() -> Iterator[str]:
+    """Run an empty Redis; gives its URL."""
+    with redis_server() as server:
+        yield server.url
+
+
+@contextmanager
+def running(
+    url: str, command: list[str], port: int, folder: Path, user: str | None = None
+) -> Iterator[Server]:
+    """Run a server until the block ends, then remove its folder."""
+    server = Server(url, command, port, folder, user)
     try:
-        wait(port)
-        yield
+        yield server
     finally:
-        server.terminate()
-        server.wait(timeout=20)
+        if server.process.poll() is None:
+            server.stop()
         shutil.rmtree(folder)
 
 

@@ -1,6 +1,8 @@
 """The database: tables, the engine by URL, and its migrations. SQLite by default, Postgres by another URL."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,11 +14,22 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Numeric, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, InvalidRequestError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    InterfaceError,
+    InvalidRequestError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from app.errors import ConfigError, Fault
+from app.errors import ConfigError, Fault, Unavailable
+
+# A database that restarts, is locked for too long, or has no room on its disk: later the same will work.
+AWAY = (OperationalError, InterfaceError, PoolTimeout)
+SAID = "the database is away; try again in a few seconds"
 
 
 def now() -> datetime:
@@ -145,6 +158,15 @@ def engine_for(url: str) -> AsyncEngine:
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", prepare_sqlite)
     return engine
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """Raise Unavailable where the database is away."""
+    try:
+        yield
+    except AWAY as error:
+        raise Unavailable(SAID) from error
 
 
 def prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:

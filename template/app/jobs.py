@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
-from app import pipeline, results
+from app import db, pipeline, problems, results
 from app.access import Caller
 from app.ask import Ask
 from app.db import Result
-from app.errors import AppError
+from app.errors import AppError, Invalid, Unavailable
+from app.row import Row
 from app.services import Services
 from app.settings import Settings
 from app.slots import Slot
@@ -24,6 +25,7 @@ from app.slots import Slot
 log = logging.getLogger(__name__)
 QUEUE = "answers"
 POLL_S = 0.2
+AGAIN_S = 1
 FORGET_EVERY_S = 3600
 # Raised when a job that waits could no longer be understood by a new version of this module.
 VERSION = "1"
@@ -63,9 +65,21 @@ def runner(services: Services) -> Job:
     """The one kind of job."""
 
     async def run(name: str) -> None:
-        await deliver(services, name)
+        while not await delivered(services, name):
+            log.warning("a job waits for the database", extra={"id": name})
+            await asyncio.sleep(AGAIN_S)
 
     return run
+
+
+async def delivered(services: Services, name: str) -> bool:
+    """Whether the database was there from the beginning to the end of a job."""
+    try:
+        with db.reached():
+            await deliver(services, name)
+    except Unavailable:
+        return False
+    return True
 
 
 async def deliver(services: Services, name: str) -> None:
@@ -75,12 +89,32 @@ async def deliver(services: Services, name: str) -> None:
         return
     ask = asked(services, found)
     if ask:
-        with suppress(AppError):  # it is the result
-            await pipeline.answer(services, ask)
+        await settle(services, ask)
+    else:
+        refuse(services, found)
     await services.recorder.flush()
     left = await results.load(services.engine, name)
-    if ask and left and left.body is None:
+    if left and left.body is None:
         raise RuntimeError("the result was not written")
+
+
+async def settle(services: Services, ask: Ask) -> None:
+    """Answer it; a refusal is a result too, unless the database was away."""
+    try:
+        await pipeline.answer(services, ask)
+    except Unavailable:
+        raise
+    except AppError:
+        return
+
+
+def refuse(services: Services, found: Result) -> None:
+    """Say as its result that a request fits no feature any more."""
+    log.error("a waiting request fits no feature", extra={"id": found.id, "feature": found.feature})
+    error = Invalid(f"feature '{found.feature}' is gone or takes other input now; ask again")
+    row = Row(found.id, found.feature, tenant_id=found.tenant_id, user_id=found.user_id, outcome=error.code)
+    body = problems.describe(error, row.id)
+    services.recorder.save(row, results.new(row, found.given, found.conversation_id, 0, "failed", body))
 
 
 def asked(services: Services, found: Result) -> Ask | None:
@@ -91,7 +125,6 @@ def asked(services: Services, found: Result) -> Ask | None:
     except ValueError:
         given = None
     if feature is None or given is None:
-        log.error("a waiting request fits no feature", extra={"id": found.id, "feature": found.feature})
         return None
     caller, said = Caller(found.tenant_id), found.conversation_id
     return Ask(

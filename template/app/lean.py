@@ -44,7 +44,7 @@ async def sent(http: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Resp
         return await http.send(request)
     except httpx2.TimeoutException as error:
         raise APITimeoutError(request=request) from error
-    except (httpx2.TransportError, ClientError) as error:  # the latter for what is no HTTP at all
+    except (httpx2.RequestError, ClientError) as error:  # the latter for what is no HTTP at all
         raise APIConnectionError(request=request) from error
 
 

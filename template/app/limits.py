@@ -47,6 +47,9 @@ async def count(window: MovingWindowRateLimiter, item: RateLimitItemPerMinute, t
         return
     stats = await window.get_window_stats(item, tenant)
     wait_s = max(1, math.ceil(stats.reset_time - time.time()))
+    if wait_s > item.get_expiry():  # the clock was set back: what was counted lies in the future
+        await window.clear(item, tenant)
+        return
     raise RateLimited(f"more than {item.amount} requests a minute; wait {wait_s} s", wait_s)
 
 

@@ -1,14 +1,15 @@
 """What a request leaves, however it ends: one usage row, and its result where one is kept."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from app import problems, results
+from app import db, problems, record, results
 from app.ask import Ask
-from app.errors import AppError, Blocked
+from app.errors import AppError, Blocked, Unavailable
 from app.row import Row
 from app.services import Services
 
@@ -29,7 +30,8 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
     row = Row(ask.id, ask.feature.name, user_id=ask.user)
     kept = Kept(row)
     try:
-        yield kept
+        with db.reached():
+            yield kept
         row.outcome = "ok"
     except AppError as error:
         row.outcome = error.code
@@ -45,17 +47,18 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
         row.latency_ms = row.elapsed_ms()
         leave(services, ask, kept)
         if ask.conversation:  # the next turn may come at once, to another process
-            await services.recorder.flush()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(services.recorder.flush(), record.KEEP_S)
 
 
 def leave(services: Services, ask: Ask, kept: Kept) -> None:
-    """Queue the row, and the result where one is kept; a cut durable request stays for the worker."""
+    """Queue the row, and the result where one is kept; what a worker must do again stays as it is."""
     row = kept.row
     services.access.add_spend(row.tenant_id, row.cost_usd, row.input_tokens + row.output_tokens)
     if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
         services.recorder.metrics.count(row)
         return
-    if row.outcome == "cut" and ask.durable:
+    if ask.durable and (row.outcome == "cut" or (ask.caller and row.outcome == Unavailable.code)):
         return
     if kept.body is None or not (ask.durable or keep_days(ask)):
         services.recorder.save(row)

@@ -97,6 +97,8 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
 
 async def admitted(services: Services, ask: Ask, row: Row) -> Caller:
     """The tenant behind the request: key, budget and rate are checked, a job's when it was taken."""
+    if ask.caller is None:
+        services.recorder.admit()
     caller = ask.caller or await services.access.caller(ask.key)
     row.tenant_id = caller.id
     if ask.caller is None:
@@ -107,13 +109,15 @@ async def admitted(services: Services, ask: Ask, row: Row) -> Caller:
 async def prepared(ask: Ask) -> dict[str, str]:
     """The input's fields as a prompt shows them, through the feature's own prepare() where it has one.
 
-    Raises Invalid where nothing can be seen in them: a model would make something of it.
+    Raises Invalid where they are no Unicode, or show nothing: a model would make something of it.
     """
     given = ask.feature.prepare(ask.given) if ask.feature.prepare else ask.given
     values = {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in given.model_dump(mode="json").items()
     }
+    if any(text.has_half(value) for value in values.values()):
+        raise Invalid("the input holds half of a character (an unpaired surrogate); send valid Unicode")
     if not any(text.has_ink(value) for value in values.values()):
         raise Invalid("the input holds nothing that can be read; send some text")
     return values

@@ -71,5 +71,6 @@ def respond(content: dict[str, object]) -> JSONResponse:
 
 
 def dump(content: object) -> str:
-    """Compact JSON, letters of every language as they are."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=str)
+    """Compact JSON, letters of every language as they are; a question mark for half of one."""
+    said = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=str)
+    return said.encode(errors="replace").decode()

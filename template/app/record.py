@@ -7,14 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from itertools import chain, repeat
 from typing import Any
 
 from sqlalchemy import Insert, case, or_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app import db
 from app.db import Result, Spend, Usage
+from app.errors import Unavailable
 from app.metrics import Metrics
 from app.row import Row
 
@@ -23,7 +25,9 @@ GROUP = 200
 CLOSE_S = 10
 # Rows wait this long for others: many in one commit cost what one costs. Whoever waits for a row does not.
 LINGER_S = 0.025
-RETRY_S = (0.1, 0.5, 1, 2, 5)
+# The last pause is taken again and again.
+RETRY_S = (0.1, 0.5, 1, 2)
+KEEP_S = 5
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class Entry:
     row: Row | None = None
     result: dict[str, Any] | None = None
     written: asyncio.Future[bool] | None = None
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether nobody waits for it any more: its caller was told that it is not kept."""
+        return self.written is not None and self.written.cancelled()
 
     def settle(self, *, safe: bool) -> None:
         """Tell who waits."""
@@ -48,7 +57,13 @@ class Recorder:
         self.metrics = metrics
         self.waiting: asyncio.Queue[Entry] = asyncio.Queue()
         self.due = asyncio.Event()
+        self.fault = ""
         self.writer = asyncio.create_task(self.write())
+
+    def admit(self) -> None:
+        """Raise Unavailable while what is answered cannot be written down."""
+        if self.fault:
+            raise Unavailable(f"{self.fault}; try again in a few seconds")
 
     def save(self, row: Row, result: dict[str, Any] | None = None) -> None:
         """Count a finished request and queue what it leaves."""
@@ -56,11 +71,14 @@ class Recorder:
         self.waiting.put_nowait(Entry(row, result))
 
     async def keep(self, result: dict[str, Any], row: Row | None = None) -> bool:
-        """Write a result now; False if the database did not take it."""
+        """Write a result now; False if the database did not take it within KEEP_S seconds."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.waiting.put_nowait(Entry(row, result, written))
         self.due.set()
-        return await written
+        try:
+            return await asyncio.wait_for(written, KEEP_S)
+        except TimeoutError:
+            return False
 
     async def flush(self) -> None:
         """Write what waits, now."""
@@ -81,32 +99,41 @@ class Recorder:
                 self.waiting.task_done()
 
     async def insert(self, group: list[Entry]) -> None:
-        """Write a group; wait for a database that is away; one bad entry does not sink the others."""
-        for pause_s in (*RETRY_S, None):
-            try:
-                async with self.engine.begin() as connection:
-                    await write(connection, group)
-            except (OperationalError, InterfaceError, OSError) as error:
-                fault = type(error).__name__
-                if pause_s is None:
-                    return self.give_up(group, fault)
+        """Write a group, however long the database is away; one bad entry does not sink the others."""
+        pauses_s = chain(RETRY_S, repeat(RETRY_S[-1]))
+        try:
+            while fault := await self.attempt(group):
                 log.warning("usage rows wait for the database", extra={"count": len(group), "fault": fault})
-                await asyncio.sleep(pause_s)
-            except Exception as error:  # the writer must outlive any row: without it no request is billed
-                if len(group) == 1:
-                    return self.give_up(group, type(error).__name__)
-                log.warning("a group is written one by one", extra={"fault": type(error).__name__})
-                for entry in group:
-                    await self.insert([entry])
-                return None
-            else:
-                for entry in group:
-                    entry.settle(safe=True)
-                return None
+                await self.rest(next(pauses_s), fault)
+        except Exception as error:  # the writer must outlive any row: without it no request is billed
+            return await self.one_by_one(group, type(error).__name__)
+        self.fault = ""
+        for entry in group:
+            entry.settle(safe=True)
         return None
 
-    def give_up(self, group: list[Entry], fault: str) -> None:
-        """Say in the log which requests left no row."""
+    async def attempt(self, group: list[Entry]) -> str:
+        """Write a group in one transaction; where the database is away, what it said."""
+        try:
+            async with self.engine.begin() as connection:
+                await write(connection, [entry for entry in group if not entry.is_dropped])
+        except db.AWAY as error:
+            return type(error).__name__
+        return ""
+
+    async def rest(self, pause_s: float, fault: str) -> None:
+        """Wait for the database; after the short pauses no new request is answered meanwhile."""
+        if pause_s == RETRY_S[-1]:
+            self.fault = f"the database takes no rows ({fault})"
+        await asyncio.sleep(pause_s)
+
+    async def one_by_one(self, group: list[Entry], fault: str) -> None:
+        """Write each entry alone; say in the log which request left no row."""
+        if len(group) > 1:
+            log.warning("a group is written one by one", extra={"fault": fault})
+            for entry in group:
+                await self.insert([entry])
+            return
         for entry in group:
             name = entry.row.id if entry.row else (entry.result or {}).get("id")
             log.error("usage row lost", extra={"id": name, "fault": fault})
@@ -130,7 +157,7 @@ def statements(dialect: str) -> tuple[Insert, Insert, Insert]:
     settled = or_(Result.state == "done", Result.state == "failed")  # in_() cannot be written in groups
     change = {
         name: case((settled, Result.__table__.c[name]), else_=result.excluded[name])
-        for name in ("state", "body", "lease_until")
+        for name in ("state", "body", "lease_until", "expires_at")
     }
     added = {"usd": Spend.usd + spend.excluded.usd, "tokens": Spend.tokens + spend.excluded.tokens}
     return (

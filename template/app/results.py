@@ -17,6 +17,7 @@ from app.row import Row
 SHORTEST = timedelta(hours=1)
 COUNT_EVERY_S = 0.25
 OPEN = ("waiting", "queued")
+SETTLED = ("done", "failed")
 
 
 def new(
@@ -41,9 +42,14 @@ async def fetch(engine: AsyncEngine, tenant: str, name: str) -> Result:
     """A result of this tenant; raise NotFound for any other, so that nobody learns which ids exist."""
     async with AsyncSession(engine) as session:
         found = await session.get(Result, name)
-    if found is None or found.tenant_id != tenant or found.expires_at.replace(tzinfo=UTC) < db.now():
+    if found is None or found.tenant_id != tenant or is_expired(found):
         raise NotFound(f"no result '{name[:40]}'")
     return found
+
+
+def is_expired(found: Result) -> bool:
+    """Whether its time is over; what has no answer yet is still owed one."""
+    return found.state in SETTLED and found.expires_at.replace(tzinfo=UTC) < db.now()
 
 
 async def load(engine: AsyncEngine, name: str) -> Result | None:
@@ -107,8 +113,9 @@ async def queued(engine: AsyncEngine, names: list[str]) -> None:
 
 async def forget(engine: AsyncEngine) -> int:
     """Delete what has expired; returns how many results went."""
+    expired = Result.state.in_(SETTLED), Result.expires_at < db.now()
     async with engine.begin() as connection:
-        return (await connection.execute(delete(Result).where(Result.expires_at < db.now()))).rowcount
+        return (await connection.execute(delete(Result).where(*expired))).rowcount
 
 
 async def turns(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> list[Result]:
@@ -127,6 +134,7 @@ async def erase(engine: AsyncEngine, tenant: str, user: str, conversation: str) 
 
 async def summarise(engine: AsyncEngine, name: str, summary: str) -> None:
     """Keep what was said up to and with this turn in short."""
+    summary = summary.replace("\0", " ")  # PostgreSQL takes it in JSON, not in a text
     async with engine.begin() as connection:
         await connection.execute(update(Result).where(Result.id == name).values(summary=summary))
 

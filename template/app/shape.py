@@ -28,6 +28,7 @@ def wanted(feature: Feature, model: Model) -> tuple[ModelSettings, ModelRequestP
 def read(feature: Feature, said: str, found: list[Passage]) -> BaseModel:
     """The answer as the feature's Output; raise InvalidOutput if it does not fit."""
     try:
+        said.encode()  # a model may say half of a character, which nobody can be sent
         if feature.finish:
             return feature.Output.model_validate(feature.finish(said, found))
         if feature.spec.output == "text":

@@ -50,8 +50,8 @@ class Stream:
                 event = self.events[told]
                 yield line(event, told)
                 told += 1
-                if event.kind in LAST:
-                    return
+            if self.events and self.events[-1].kind in LAST:
+                return
             self.changed.clear()
             await self.changed.wait()
 
@@ -111,11 +111,9 @@ async def again(services: Services, tenant: str, name: str, last: int) -> AsyncI
         async for part in here.follow(last + 1):
             yield part
         return
-    found = await results.fetch(services.engine, tenant, name)
-    while found.body is None:
+    while (found := await results.fetch(services.engine, tenant, name)).body is None:
         await asyncio.sleep(POLL_S)
         yield b": wait\n\n"
-        found = await results.fetch(services.engine, tenant, name)
     # Another process answered: its events are not ours to number, so the reader begins again.
     yield line(Event("restart", {"model": ""}), last + 1)
     yield line(ended(found), last + 2)

@@ -140,7 +140,7 @@ async def complete(call: Call[T], targets: list[Target], bill: Bill, emit: Emit)
         except FAILURES as error:
             target.breaker.note(ok=False)
             failed(turn, error)
-        except InvalidOutput as error:
+        except (InvalidOutput, UnicodeEncodeError) as error:  # the latter: too odd to be sent back
             failed(turn, error)
         else:
             target.breaker.note(ok=True)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Query, Request
+from fastapi import FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -16,13 +16,12 @@ from starlette.exceptions import HTTPException
 
 from app import db, kept, later, logs, page, pipeline, problems, reply, services, stream, tenants
 from app.ask import Ask
-from app.errors import AppError, NotFound, TooLarge, Unauthorized
+from app.errors import AppError, NotFound, TooLarge, Unauthorized, Unavailable
 from app.features import Feature
+from app.kept import NAME
 from app.limit_body import LimitBody
 from app.services import Plan, Services
 
-# Names of the caller's own: no key of a table, and never shown to another tenant.
-NAME = Annotated[str, Query(max_length=64, pattern=r"^[\w.:@-]*$")]
 PREFER = Annotated[str, Header(description="respond-async: 202 with the place of the result")]
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/problem+json": {}}}
@@ -47,6 +46,8 @@ def create_app(plan: Plan) -> FastAPI:
     app.add_exception_handler(AppError, on_app_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http_error)
+    for kind in db.AWAY:
+        app.add_exception_handler(kind, on_away)
     app.add_exception_handler(Exception, on_unknown)
     for feature in plan.features.values():
         add_route(app, feature)
@@ -124,7 +125,8 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
         if request.app.state.draining:
             said = problems.problem(503, "draining", "this process is stopping", retry_after_s=1)
             return problems.respond(said)
-        if fault := await db.check(request.app.state.services.engine):
+        held: Services = request.app.state.services
+        if fault := await db.check(held.engine) or held.recorder.fault:
             return problems.respond(problems.problem(503, "not_ready", fault, retry_after_s=5))
         return JSONResponse({"status": "ready", "features": sorted(plan.features)})
 
@@ -148,6 +150,11 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
 async def on_app_error(_: Request, error: Exception) -> Response:
     """An error that says what to do."""
     return problems.respond(problems.describe(error) if isinstance(error, AppError) else problems.UNKNOWN)
+
+
+async def on_away(_: Request, error: Exception) -> Response:
+    """The database is away."""
+    return problems.respond(problems.describe(Unavailable(db.SAID).with_traceback(error.__traceback__)))
 
 
 async def on_invalid(_: Request, error: Exception) -> Response:

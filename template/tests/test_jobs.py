@@ -248,3 +248,18 @@ async def test_a_worker_that_is_killed_loses_no_job_and_doubles_none(project, wo
             done = [await result(site.http, name) for name in names]
         assert {r.status_code for r in done} == {200}
         assert len(await site.rows()) == 40
+
+
+async def test_a_request_that_fits_no_feature_any_more_gets_that_as_its_result(project):
+    async with kit.site() as site:
+        name = (await site.http.post("/v1/note", json=kit.TEXT, headers=ASYNC)).json()["id"]
+        rename("note", "memo")
+        with process("worker"):
+            done = await result(site.http, name)
+        assert (done.status_code, done.json()["code"]) == (422, "invalid")
+        assert [row.outcome for row in await site.rows()] == ["invalid"]
+
+
+def rename(feature: str, name: str) -> None:
+    """Give a feature another name, as a new version of the project may."""
+    Path("features", feature).rename(Path("features", name))

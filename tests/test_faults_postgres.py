@@ -1,0 +1,74 @@
+"""PostgreSQL crashes and comes back under load: 503 meanwhile, then 200; nothing is lost, nothing doubled."""
+
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests import faulty, services
+from tests.conftest import slow
+from tests.faulty import Render, Reply, Site
+from tests.services import Server
+
+CLIENTS = 4
+GAP_S = 3.0
+LOAD_S = 6.0
+JOBS = 150
+
+
+@pytest.fixture
+def postgres() -> Iterator[Server]:
+    """Run a PostgreSQL."""
+    with services.postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def site(render: Render, tmp_path: Path, postgres: Server) -> Iterator[Site]:
+    """Make an app on PostgreSQL with keys required, and a key that every request carries."""
+    with faulty.stub(latency_ms=50) as stub:
+        more = {"database_url": postgres.url, "auth": "required", "pepper": "p" * 32}
+        site = faulty.build(render, tmp_path, stub, "postgres", **more)
+        site.models(first="ok")
+        site.features({"late": ["first"]})
+        site.run("setup")
+        site.headers["Authorization"] = f"Bearer {site.new_key()}"
+        yield site
+
+
+def loop(site: Site, first: int, ends: float) -> list[Reply]:
+    """Ask again and again, one request at a time."""
+    said: list[Reply] = []
+    while time.monotonic() < ends:
+        said.append(site.ask("late", first + len(said)))
+        if said[-1].status != 200:
+            time.sleep(0.1)
+    return said
+
+
+@slow
+def test_a_crash_of_postgres_is_503_then_200_and_loses_nothing(site: Site, postgres: Server) -> None:
+    with site.serving() as app, site.working() as worker, ThreadPoolExecutor(CLIENTS) as threads:
+        taken = [site.ask("late", 900_000 + n, prefer="respond-async") for n in range(JOBS)]
+        jobs = {reply.json["id"] for reply in taken}
+        faulty.until(lambda: jobs & site.ids())
+        ends = time.monotonic() + 2 + GAP_S + LOAD_S
+        clients = [threads.submit(loop, site, n * 100_000, ends) for n in range(CLIENTS)]
+        time.sleep(2)
+        postgres.stop(signal.SIGQUIT)
+        time.sleep(GAP_S)
+        postgres.start()
+        said = [reply for client in clients for reply in client.result()]
+        answered = {reply.json["meta"]["id"] for reply in said if reply.status == 200}
+        faulty.until(lambda: answered | jobs <= site.ids(), 60)
+        assert (app.poll(), worker.poll()) == (None, None)
+    refused = [reply for reply in said if reply.status != 200]
+    assert {reply.status for reply in refused} == {503}
+    assert {reply.headers["content-type"] for reply in refused} == {"application/problem+json"}
+    assert all(int(reply.headers["retry-after"]) > 0 for reply in refused)
+    assert said[-1].status == 200
+    assert site.balance() >= len(answered) + len(jobs)
+    assert site.query("select count(*) from result where state != 'done'") == [("0",)]
