@@ -1,0 +1,43 @@
+"""Requests that are taken now and answered later: named once, bounded, fair."""
+
+from tests import kit, processes
+
+
+async def test_a_request_for_later_is_taken_and_waits(site):
+    said = await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)
+    assert said.status_code == 202
+    waiting = await site.http.get(said.headers["location"])
+    assert (waiting.status_code, waiting.json()["state"]) == (202, "waiting")
+
+
+async def test_the_same_idempotency_key_names_the_same_result(site):
+    headers = {**processes.ASYNC, "Idempotency-Key": "order-7"}
+    said = [await site.http.post("/v1/note", json=kit.TEXT, headers=headers) for _ in range(2)]
+    assert said[0].json() == said[1].json()
+
+
+async def test_a_full_queue_is_429_and_says_when_to_come_back(project):
+    async with kit.site(max_waiting_jobs=3) as site:
+        said = [await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC) for _ in range(5)]
+    assert [r.status_code for r in said] == [202, 202, 202, 429, 429]
+    assert said[-1].headers["retry-after"]
+
+
+async def test_one_tenant_cannot_fill_the_queue_of_all(project):
+    async with kit.site(auth="required", pepper=kit.PEPPER, tenant_waiting_jobs=2) as site:
+        headers = [await processes.keyed(site, name) for name in ("one", "one", "one", "two")]
+        said = [await site.http.post("/v1/note", json=kit.TEXT, headers=key) for key in headers]
+    assert [r.status_code for r in said] == [202, 202, 429, 202]
+
+
+async def test_a_tenant_with_many_jobs_does_not_hold_up_another(project):
+    with kit.serve(kit.provider(said='{"result": "noted"}', pause_s=0.5)) as url:
+        kit.models(first=url)
+        async with kit.site(auth="required", pepper=kit.PEPPER) as site:
+            many, one = await processes.keyed(site, "many"), await processes.keyed(site, "one")
+            sent = [await site.http.post("/v1/note", json=kit.TEXT, headers=many) for _ in range(24)]
+            last = await site.http.post("/v1/note", json=kit.TEXT, headers=one)
+            with processes.process("worker", APP_AUTH="required", APP_PEPPER=kit.PEPPER):
+                assert (await processes.result(site.http, last.json()["id"], **one)).status_code == 200
+                codes = [(await site.http.get(r.headers["location"], headers=many)).status_code for r in sent]
+    assert codes.count(202) > 12
