@@ -34,7 +34,7 @@ def site(render: Render, tmp_path_factory: pytest.TempPathFactory, postgres: Ser
             "database_url": postgres.url,
             "auth": "required",
             "pepper": "p" * 32,
-            "max_waiting_jobs": "1000",
+            "tenant_waiting_jobs": "200",
         }
         site = faulty.build(render, tmp_path_factory.mktemp("postgres"), stub, "postgres", **more)
         site.models(first="ok")
