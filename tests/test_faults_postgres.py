@@ -1,10 +1,10 @@
-"""PostgreSQL crashes and comes back under load: 503 meanwhile, then 200; nothing is lost, nothing doubled."""
+"""PostgreSQL crashes under load, and refuses what SQLite takes: no server error, nothing lost or doubled."""
 
+import json
 import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -19,19 +19,24 @@ LOAD_S = 6.0
 JOBS = 150
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def postgres() -> Iterator[Server]:
     """Run a PostgreSQL."""
     with services.postgres_server() as server:
         yield server
 
 
-@pytest.fixture
-def site(render: Render, tmp_path: Path, postgres: Server) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def site(render: Render, tmp_path_factory: pytest.TempPathFactory, postgres: Server) -> Iterator[Site]:
     """Make an app on PostgreSQL with keys required, and a key that every request carries."""
     with faulty.stub(latency_ms=50) as stub:
-        more = {"database_url": postgres.url, "auth": "required", "pepper": "p" * 32}
-        site = faulty.build(render, tmp_path, stub, "postgres", **more)
+        more = {
+            "database_url": postgres.url,
+            "auth": "required",
+            "pepper": "p" * 32,
+            "tenant_waiting_jobs": "200",
+        }
+        site = faulty.build(render, tmp_path_factory.mktemp("postgres"), stub, "postgres", **more)
         site.models(first="ok")
         site.features({"late": ["first"]})
         site.run("setup")
@@ -72,3 +77,15 @@ def test_a_crash_of_postgres_is_503_then_200_and_loses_nothing(site: Site, postg
     assert said[-1].status == 200
     assert site.balance() >= len(answered) + len(jobs)
     assert site.query("select count(*) from result where state != 'done'") == [("0",)]
+
+
+def test_text_that_postgres_refuses_is_kept_or_refused_without_a_server_error(site: Site) -> None:
+    talk = "/v1/late?conversation_id=c1&user_id=ann"
+    with site.serving():
+        for text in ("The delivery\0 is late.", "A second\0 time."):
+            body = json.dumps({"text": text}).encode()
+            assert faulty.call(site.port, "POST", talk, body, **site.headers).status == 200
+        kept = faulty.call(site.port, "GET", "/v1/conversations/c1?user_id=ann", b"", **site.headers)
+        assert [turn["input"]["text"][-1] for turn in kept.json["turns"]] == [".", "."]
+        for path in ("results/%00", "results/a%00b", "conversations/%00", "conversations/c1?user_id=%00"):
+            assert faulty.call(site.port, "GET", f"/v1/{path}", b"", **site.headers).status == 422
