@@ -1,0 +1,115 @@
+"""Build the index of pages: words and vectors in one SQLite file, that appears whole or not at all."""
+
+import hashlib
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import astuple
+from pathlib import Path
+
+from filelock import FileLock
+
+from app import files, passages, shelf, text, vectors
+from app.embed import Encoder
+from app.errors import ConfigError, EncoderDown, Fault
+from app.shelf import SCHEMA, Source
+
+# How far it is: passages encoded, of how many.
+Tick = Callable[[int, int], None]
+COPY = """
+insert or ignore into vector
+select hash, value from donor.vector where hash in (select hash from passage)
+"""
+NEW = """
+select hash, min(title), min(heading), min(body) from passage
+where hash not in (select hash from vector) group by hash order by min(rowid)
+"""
+
+
+async def build(source: Source, encoder: Encoder | None, tick: Tick) -> Path | None:
+    """Build the index unless it is there; a kill at any point leaves the old one, and what was encoded.
+
+    Raise ConfigError for a page that cannot be read, EncoderDown where the model fails. Without pages there is none.
+    """
+    if not shelf.pages(source):
+        shutil.rmtree(source.home, ignore_errors=True)
+        return None
+    source.home.mkdir(parents=True, exist_ok=True)
+    with FileLock(source.home / "lock"):
+        path = shelf.path(source)
+        if not path.exists():
+            scratch = source.home / f"{uuid.uuid4().hex}.tmp"
+            with closing(sqlite3.connect(scratch)) as db:
+                write(db, source)
+                if encoder:
+                    await encode(db, source.home, encoder, tick)
+                    vectors.write(db, path)
+            files.publish(scratch, path)
+        path.touch()
+        clear(source, path)
+    return path
+
+
+def write(db: sqlite3.Connection, source: Source) -> None:
+    """Write every passage."""
+    db.executescript(SCHEMA)
+    with db:
+        for name, page in shelf.pages(source).items():
+            db.executemany("insert into passage values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows(source, name, page))
+
+
+def rows(source: Source, name: str, page: Path) -> Iterator[tuple[str, ...]]:
+    """The rows of one page: each passage with its content's hash and its stems."""
+    try:
+        markdown = page.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError([Fault(page, "", f"not UTF-8 at byte {error.start}; save it as UTF-8")]) from error
+    language = text.language(markdown)
+    for passage in passages.from_page(name, markdown):
+        searched = (passage.title, passage.heading, passage.text)
+        told = hashlib.sha256("\n".join((source.pin, *searched)).encode()).hexdigest()
+        stems = (" ".join(text.terms(part, language)) for part in searched)
+        yield (*astuple(passage), language, told, *stems)
+
+
+async def encode(db: sqlite3.Connection, home: Path, encoder: Encoder, tick: Tick) -> None:
+    """Give each passage its vector: one that an index or a dead build has is copied, a new one is made."""
+    for donor in [*home.glob("*.db"), *home.glob("*.tmp")]:
+        db.execute("attach ? as donor", (str(donor),))
+        with suppress(sqlite3.DatabaseError), db:  # a build that died may have left anything
+            db.execute(COPY)
+        db.execute("detach donor")
+    new = db.execute(NEW).fetchall()
+    for start in range(0, len(new), encoder.size):
+        part = new[start : start + encoder.size]
+        made = await encoder.vectors(["\n".join(row[1:]) for row in part])
+        with db:
+            db.executemany("insert into vector values (?, ?)", zip((row[0] for row in part), made, strict=True))
+        tick(start + len(part), len(new))
+    widths = db.execute("select count(distinct length(value)) from vector").fetchone()[0]
+    if widths > 1:
+        raise EncoderDown(f"'{encoder.name}' gives vectors of another length than before: give it a revision")
+
+
+def clear(source: Source, path: Path) -> None:
+    """Remove what no search needs: dead builds, and older indexes; of a corpus the last but one stays.
+
+    Two releases of the app share the volume. A tenant's page that is gone shall be gone at once.
+    """
+    built = sorted(source.home.glob("*.db"), key=lambda index: index.stat().st_mtime_ns)
+    kept = {path} if source.tenant else {path, *built[-2:]}
+    stems = {index.stem for index in kept}
+    for file in source.home.iterdir():
+        if file.name != "lock" and file.stem not in stems:
+            with suppress(PermissionError):  # on Windows a running app holds it
+                file.unlink()
+
+
+def retire(homes: set[Path], source: Source) -> None:
+    """Remove indexes that nobody uses: of another way to cut or encode; the last one stays for an older release."""
+    found = source.home.parent.glob(f"{source.corpus.name}-????????")
+    others = sorted((home for home in found if home not in homes), key=lambda home: home.stat().st_mtime_ns)
+    for home in others[: len(others) - bool(shelf.pages(source))]:
+        shutil.rmtree(home, ignore_errors=True)
