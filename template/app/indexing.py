@@ -31,7 +31,7 @@ where hash not in (select hash from vector) group by hash order by min(rowid)
 async def build(source: Source, encoder: Encoder | None, tick: Tick) -> Path | None:
     """Build the index unless it is there; a kill at any point leaves the old one, and what was encoded.
 
-    Raise ConfigError for a page that cannot be read, EncoderDown where the model fails. Without pages there is none.
+    Without pages there is none. Raise ConfigError for a page that cannot be read, EncoderDown where the model fails.
     """
     if not shelf.pages(source):
         shutil.rmtree(source.home, ignore_errors=True)
@@ -86,7 +86,8 @@ async def encode(db: sqlite3.Connection, home: Path, encoder: Encoder, tick: Tic
         part = new[start : start + encoder.size]
         made = await encoder.vectors(["\n".join(row[1:]) for row in part])
         with db:
-            db.executemany("insert into vector values (?, ?)", zip((row[0] for row in part), made, strict=True))
+            pairs = zip((row[0] for row in part), made, strict=True)
+            db.executemany("insert into vector values (?, ?)", pairs)
         tick(start + len(part), len(new))
     widths = db.execute("select count(distinct length(value)) from vector").fetchone()[0]
     if widths > 1:

@@ -58,7 +58,7 @@ def routes(plan: Plan) -> APIRouter:
 
 
 def page_text(plan: Plan, feature: str, page: str, tenant: str) -> str:
-    """A page of the corpus that a feature searches, or of the tenant's own; raise NotFound for any other file."""
+    """A page of the corpus that a feature searches, or of the tenant's own; else raise NotFound."""
     found = plan.features.get(feature)
     wanted = found.spec.retrieval if found else None
     owner = tenant if page.startswith(shelf.OWN) else ""

@@ -197,7 +197,7 @@ async def prepared(ask: Ask) -> dict[str, str]:
 async def searched(
     services: Services, feature: Feature, caller: Caller, values: dict[str, str], row: Row
 ) -> list[Passage]:
-    """The passages for this input, by words alone where vectors fail; none for a feature that searches nothing."""
+    """The passages for this input, where vectors fail by words alone; none for a feature without a search."""
     wanted, spec = feature.spec.retrieval, feature.spec
     if not wanted:
         return []

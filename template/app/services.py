@@ -154,7 +154,7 @@ def unindexed(found: Plan) -> list[Fault]:
 
 
 def encoders(found: Plan, http: httpx2.AsyncClient) -> dict[str, Encoder]:
-    """The embedding models that features name; raise ConfigError where one lacks something, or is not as pinned."""
+    """The embedding models that features name; raise ConfigError where one lacks something or is not as pinned."""
     if faults := models.verify(found.registry, found.settings.config_dir):
         raise ConfigError(faults)
     names = {source.encoder for source in found.sources()} - {""}
@@ -163,7 +163,8 @@ def encoders(found: Plan, http: httpx2.AsyncClient) -> dict[str, Encoder]:
 
 async def index(found: Plan, tenant: str, tick: Callable[[Source, int, int], None]) -> dict[Source, Path]:
     """Build the indexes of one tenant's pages, or with no name of all; gives those that there are now."""
-    shared, built = found.sources(), {}
+    shared = found.sources()
+    built: dict[Source, Path] = {}
     owners = [tenant] if tenant else ["", *shelf.tenants(found.settings.var_dir)]
     async with httpx2.AsyncClient() as http:
         known = encoders(found, http)

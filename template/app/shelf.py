@@ -69,7 +69,7 @@ def newest(source: Source) -> Path | None:
     built = sorted(source.home.glob("*.db"), key=lambda index: index.stat().st_mtime_ns)
     # Two releases share one volume: each takes the index of its own corpus.
     exact = None if source.tenant else path(source)
-    return exact if exact in built else (built or [None])[-1]
+    return exact if exact in built else built[-1] if built else None
 
 
 def any_own(found: Iterable[Passage]) -> bool:

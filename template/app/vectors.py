@@ -13,7 +13,7 @@ from app.errors import EncoderDown
 
 EXACT_ROWS = 20_000
 # M and ef of HNSW: real text needs ef 64 where synthetic clusters pass with 16; int8 loses too much.
-GRAPH = {"dtype": "f16", "connectivity": 16, "expansion_add": 128, "expansion_search": 64}
+GRAPH: dict[str, Any] = {"metric": "cos", "dtype": "f16", "connectivity": 16, "expansion_add": 128, "expansion_search": 64}
 ROWS = "select value from passage join vector using (hash) order by passage.rowid"
 
 
@@ -77,7 +77,7 @@ def write(connection: sqlite3.Connection, index: Path) -> None:
         from usearch.index import Index
     except ImportError:  # no wheel for this machine: all vectors are compared
         return
-    graph = Index(ndim=matrix.shape[1], metric="cos", **GRAPH)
+    graph = Index(ndim=matrix.shape[1], **GRAPH)
     graph.add(range(1, len(matrix) + 1), matrix)
     scratch = index.with_suffix(f".{os.getpid()}.tmp")
     graph.save(scratch)
@@ -91,7 +91,7 @@ def load(connection: sqlite3.Connection, index: Path) -> Near | None:
         try:
             from usearch.index import Index
 
-            return Graph(Index(metric="cos", **GRAPH, path=graph, view=True))
+            return Graph(Index(**GRAPH, path=graph, view=True))
         except (ImportError, RuntimeError):  # not installed here, or not its file
             pass
     matrix = read(connection)
