@@ -31,7 +31,7 @@ where hash not in (select hash from vector) group by hash order by min(rowid)
 async def build(source: Source, encoder: Encoder | None, tick: Tick) -> Path | None:
     """Build the index unless it is there; a kill at any point leaves the old one, and what was encoded.
 
-    Without pages there is none. Raise ConfigError for a page that cannot be read, EncoderDown where the model fails.
+    Without pages there is none. Raise ConfigError for a page that is no text, EncoderDown where the model fails.
     """
     if not shelf.pages(source):
         shutil.rmtree(source.home, ignore_errors=True)
@@ -44,7 +44,8 @@ async def build(source: Source, encoder: Encoder | None, tick: Tick) -> Path | N
             with closing(sqlite3.connect(scratch)) as db:
                 write(db, source)
                 if encoder:
-                    await encode(db, source.home, encoder, tick)
+                    copy(db, source.home)
+                    await encode(db, encoder, tick)
                     vectors.write(db, path)
             files.publish(scratch, path)
         path.touch()
@@ -74,13 +75,17 @@ def rows(source: Source, name: str, page: Path) -> Iterator[tuple[str, ...]]:
         yield (*astuple(passage), language, told, *stems)
 
 
-async def encode(db: sqlite3.Connection, home: Path, encoder: Encoder, tick: Tick) -> None:
-    """Give each passage its vector: one that an index or a dead build has is copied, a new one is made."""
+def copy(db: sqlite3.Connection, home: Path) -> None:
+    """Take the vectors of the same content from the indexes that are there, and from a build that died."""
     for donor in [*home.glob("*.db"), *home.glob("*.tmp")]:
         db.execute("attach ? as donor", (str(donor),))
-        with suppress(sqlite3.DatabaseError), db:  # a build that died may have left anything
+        with suppress(sqlite3.DatabaseError), db:  # it may have died anywhere
             db.execute(COPY)
         db.execute("detach donor")
+
+
+async def encode(db: sqlite3.Connection, encoder: Encoder, tick: Tick) -> None:
+    """Make the vectors that are missing, call by call; what is made stays, also when this process dies."""
     new = db.execute(NEW).fetchall()
     for start in range(0, len(new), encoder.size):
         part = new[start : start + encoder.size]
@@ -109,7 +114,7 @@ def clear(source: Source, path: Path) -> None:
 
 
 def retire(homes: set[Path], source: Source) -> None:
-    """Remove indexes that nobody uses: of another way to cut or encode; the last one stays for an older release."""
+    """Remove the indexes of other ways to cut and to encode; the last one stays for an older release."""
     found = source.home.parent.glob(f"{source.corpus.name}-????????")
     others = sorted((home for home in found if home not in homes), key=lambda home: home.stat().st_mtime_ns)
     for home in others[: len(others) - bool(shelf.pages(source))]:

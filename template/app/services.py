@@ -154,7 +154,7 @@ def unindexed(found: Plan) -> list[Fault]:
 
 
 def encoders(found: Plan, http: httpx2.AsyncClient) -> dict[str, Encoder]:
-    """The embedding models that features name; raise ConfigError where one lacks something or is not as pinned."""
+    """The embedding models that features name; raise ConfigError where one lacks something."""
     if faults := models.verify(found.registry, found.settings.config_dir):
         raise ConfigError(faults)
     names = {source.encoder for source in found.sources()} - {""}

@@ -13,7 +13,8 @@ from app.errors import EncoderDown
 
 EXACT_ROWS = 20_000
 # M and ef of HNSW: real text needs ef 64 where synthetic clusters pass with 16; int8 loses too much.
-GRAPH: dict[str, Any] = {"metric": "cos", "dtype": "f16", "connectivity": 16, "expansion_add": 128, "expansion_search": 64}
+GRAPH: dict[str, Any] = {"metric": "cos", "dtype": "f16", "connectivity": 16}
+GRAPH |= {"expansion_add": 128, "expansion_search": 64}
 ROWS = "select value from passage join vector using (hash) order by passage.rowid"
 
 

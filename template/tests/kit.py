@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import json
+import re
 import socket
 import sys
 import threading
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -82,6 +84,16 @@ PAGES = {
     "backups": "# Backups\n\nA backup runs every night at two. The copies are kept for thirty days.\n",
     "travel": "# Travel\n\nTrains are booked in second class. A hotel may cost ninety euros a night.\n",
 }
+ENCODER = """
+[models.e]
+provider = "openai-compatible"
+kind = "embedding"
+name = "e"
+base_url = "{url}/v1"
+region = "local"
+retention_days = 0
+revision = "{pin}"
+"""
 QUESTION = {"question": "When is an invoice due?"}
 TEXT = {"text": "The invoice is due on Friday. Please pay it by bank transfer."}
 
@@ -209,6 +221,50 @@ def provider(
             yield part
 
     return api
+
+
+class Embedder:
+    """An embeddings API: each word is a direction, and it knows that a bill is an invoice."""
+
+    def __init__(self, status: int = 200, pause_s: float = 0, width: int = 256) -> None:
+        self.status, self.pause_s, self.width = status, pause_s, width
+        self.heard: list[list[str]] = []
+        self.headers: dict[str, str] = {}
+        self.app = FastAPI()
+
+        @self.app.post("/v1/embeddings")
+        async def embed(asked: dict[str, Any], request: Request) -> JSONResponse:
+            self.heard.append(asked["input"])
+            self.headers = dict(request.headers)
+            await asyncio.sleep(self.pause_s)
+            rows = [{"index": n, "embedding": self.vector(said)} for n, said in enumerate(asked["input"])]
+            return JSONResponse({"data": rows[::-1]}, self.status)
+
+    def vector(self, said: str) -> list[float]:
+        """Counts of words by their place."""
+        counts = [0.0] * self.width
+        for word in re.findall(r"\w+", said.lower().replace("bill", "invoice")):
+            counts[zlib.crc32(word.removesuffix("s").encode()) % self.width] += 1
+        return counts
+
+    @property
+    def texts(self) -> list[str]:
+        """Every text that it was given, in order."""
+        return [said for call in self.heard for said in call]
+
+
+def encoder(url: str, pin: str = "1") -> None:
+    """Let `ask` search with the vectors of this server."""
+    keyless = '[models.keyless]\nprovider = "keyless"\n'
+    write("config/models.toml", keyless + ENCODER.format(url=url, pin=pin))
+    toml = Path("features/ask/feature.toml")
+    if "embeddings" not in toml.read_text(encoding="utf-8"):
+        edit(toml, 'query = "question"', 'query = "question"\nembeddings = "e"')
+
+
+def own_page(tenant: str, name: str, text: str) -> Path:
+    """Write a page of one tenant alone."""
+    return write(f"var/documents/{tenant}/pages/{name}.md", text)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app import cli, features, main, retrieve, scaffold
+from app import cli, features, main, scaffold
 from app.errors import ConfigError
 from tests import kit
 
@@ -105,12 +105,12 @@ def test_setup_makes_tables_and_index_and_seed_the_tenants_and_both_repeat(proje
         run("setup")
         assert run("seed").startswith("tenants: acme; 0 rows")
     assert Path("var/app.db").exists()
-    assert retrieve.path_for(Path("pages"), Path("var")).exists()
+    assert list(Path("var/index/_shared").glob("pages-*/*.db"))
     assert "20.00 USD" in run("tenant", "list")
 
 
 def test_index_says_how_many_pages_it_holds(project):
-    assert run("index").startswith("pages: 3 pages in var/index/pages-")
+    assert run("index").startswith("pages: 3 pages in var/index/_shared/pages-")
 
 
 def test_a_tenant_gets_a_key_that_is_shown_once(prepared):
