@@ -44,8 +44,7 @@ async def build(source: Source, encoder: Encoder | None, tick: Tick) -> Path | N
             with closing(sqlite3.connect(scratch)) as db:
                 write(db, source)
                 if encoder:
-                    copy(db, source.home)
-                    await encode(db, encoder, tick)
+                    await encode(db, source.home, encoder, tick)
                     vectors.write(db, path)
             files.publish(scratch, path)
         path.touch()
@@ -75,17 +74,20 @@ def rows(source: Source, name: str, page: Path) -> Iterator[tuple[str, ...]]:
         yield (*astuple(passage), language, told, *stems)
 
 
-def copy(db: sqlite3.Connection, home: Path) -> None:
-    """Take the vectors of the same content from the indexes that are there, and from a build that died."""
-    for donor in [*home.glob("*.db"), *home.glob("*.tmp")]:
+def copy(db: sqlite3.Connection, donor: Path) -> None:
+    """Take the vectors of the same content from another index, or from what a dead build left of one."""
+    with suppress(sqlite3.DatabaseError):
         db.execute("attach ? as donor", (str(donor),))
-        with suppress(sqlite3.DatabaseError), db:  # it may have died anywhere
+        with db:
             db.execute(COPY)
+    with suppress(sqlite3.DatabaseError):  # it could not even be attached
         db.execute("detach donor")
 
 
-async def encode(db: sqlite3.Connection, encoder: Encoder, tick: Tick) -> None:
-    """Make the vectors that are missing, call by call; what is made stays, also when this process dies."""
+async def encode(db: sqlite3.Connection, home: Path, encoder: Encoder, tick: Tick) -> None:
+    """Give each passage its vector, call by call; what is made stays, also when this process dies."""
+    for donor in sorted([*home.glob("*.db"), *home.glob("*.tmp")]):  # noqa: ASYNC240  # few files
+        copy(db, donor)
     new = db.execute(NEW).fetchall()
     for start in range(0, len(new), encoder.size):
         part = new[start : start + encoder.size]

@@ -229,6 +229,7 @@ class Embedder:
     def __init__(self, status: int = 200, pause_s: float = 0, width: int = 256) -> None:
         self.status, self.pause_s, self.width = status, pause_s, width
         self.heard: list[list[str]] = []
+        self.left = 1_000  # calls until it fails
         self.headers: dict[str, str] = {}
         self.app = FastAPI()
 
@@ -238,7 +239,8 @@ class Embedder:
             self.headers = dict(request.headers)
             await asyncio.sleep(self.pause_s)
             rows = [{"index": n, "embedding": self.vector(said)} for n, said in enumerate(asked["input"])]
-            return JSONResponse({"data": rows[::-1]}, self.status)
+            self.left -= 1
+            return JSONResponse({"data": rows[::-1]}, 503 if self.left < 0 else self.status)
 
     def vector(self, said: str) -> list[float]:
         """Counts of words by their place."""
