@@ -201,17 +201,17 @@ async def sweep(texts: list[str], matrix: Any, questions: int) -> list[dict[str,
         graph, started = Index(ndim=matrix.shape[1], **vectors.GRAPH), time.perf_counter()
         graph.add(range(1, size + 1), matrix[:size])
         built_s = time.perf_counter() - started
-        flat, hnsw = vectors.Flat(matrix[:size]), vectors.Graph(graph)
+        flat, hnsw = vectors.exact(matrix[:size]), vectors.quick(graph)
         asked = [row.tobytes() for row in matrix[rows : rows + 200]]
         exact = await timed(flat, asked)
         quick = await timed(hnsw, asked)
-        same = [{row for _, row in flat.near(one, K)} & {row for _, row in hnsw.near(one, 50)[:K]} for one in asked]
+        same = [{row for _, row in flat(one, K)} & {row for _, row in hnsw(one, 50)[:K]} for one in asked]
         recall = statistics.mean(len(each) / K for each in same)
         told.append({"rows": size, "exact": exact, "graph": quick, "recall": recall, "built_s": built_s})
     return told
 
 
-async def timed(finder: vectors.Near, asked: list[bytes]) -> float:
+async def timed(near: vectors.Near, asked: list[bytes]) -> float:
     """The p95 of CLIENTS at once, in ms."""
     for _ in range(2):
         waiting, spent = iter(asked), []
@@ -219,7 +219,7 @@ async def timed(finder: vectors.Near, asked: list[bytes]) -> float:
         async def client(waiting: Any = waiting, spent: list[float] = spent) -> None:
             for one in waiting:
                 started = time.perf_counter()
-                await asyncio.to_thread(finder.near, one, 50)
+                await asyncio.to_thread(near, one, 50)
                 spent.append((time.perf_counter() - started) * 1000)
 
         await asyncio.gather(*(client() for _ in range(CLIENTS)))

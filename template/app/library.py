@@ -19,7 +19,7 @@ from app.shelf import Source
 MAX_OPEN = 200
 # How long an index that was built anew may go unnoticed.
 CHECK_S = 1.0
-# Above so many passages a search leaves the loop to others: it takes milliseconds.
+# Above so many passages a search takes milliseconds: it leaves the loop to others.
 INLINE_PASSAGES = 2_000
 
 
@@ -27,9 +27,9 @@ INLINE_PASSAGES = 2_000
 class Held:
     """An index, if there is one, and the state of its folder when it was opened."""
 
-    index: Index | None
-    stamp_ns: int
-    checked_s: float
+    index: Index | None = None
+    stamp_ns: int = -1
+    checked_s: float = 0
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,9 @@ class Library:
         indexes = [index for index in found if index]
         try:
             vector = await self.vector(source, question, scope, ttl_s) if source.encoder else b""
-            return Found(await self.inside(indexes, question, vector, k))
+            return Found(await ranked(indexes, question, vector, k))
         except EncoderDown:
-            return Found(await self.inside(indexes, question, b"", k), words_only=True)
-
-    async def inside(self, indexes: list[Index], question: str, vector: bytes, k: int) -> list[Passage]:
-        """Search on the loop where that is shorter than the way to a thread."""
-        asked = (indexes, question, vector, k)
-        if sum(index.size for index in indexes) <= INLINE_PASSAGES:
-            return retrieve.search(*asked)
-        return await asyncio.to_thread(retrieve.search, *asked)
+            return Found(await ranked(indexes, question, b"", k), words_only=True)
 
     async def vector(self, source: Source, question: str, scope: str, ttl_s: int) -> bytes:
         """The question's vector, kept by its content and the model's pin."""
@@ -78,14 +71,16 @@ class Library:
         return made
 
     async def index(self, source: Source) -> Index | None:
-        """The index as it is now; a folder that changed is looked at again, at most once in CHECK_S."""
+        """The index as it is now; at most once in CHECK_S it is asked whether its folder has changed."""
         held = self.held.get(source)
-        if held is None or time.monotonic() - held.checked_s > CHECK_S:
-            async with self.opening:
-                held = self.held.get(source)
-                if held is None or held.stamp_ns != stamp_ns(source):
-                    held = self.held[source] = await asyncio.to_thread(look, source, held)
-                held.checked_s = time.monotonic()
+        if held and time.monotonic() - held.checked_s < CHECK_S:
+            return held.index
+        async with self.opening:
+            held = self.held.setdefault(source, Held())
+            stamp_ns = source.home.stat().st_mtime_ns if source.home.exists() else 0
+            if held.stamp_ns != stamp_ns:
+                held.index = await asyncio.to_thread(look, source, held.index)
+            held.stamp_ns, held.checked_s = stamp_ns, time.monotonic()
         return held.index
 
     def close(self) -> None:
@@ -93,26 +88,22 @@ class Library:
         for held in self.held.values():
             if held.index:
                 held.index.close()
-        self.held.clear()
         for encoder in self.encoders.values():
             encoder.close()
 
 
-def look(source: Source, before: Held | None) -> Held:
-    """Open the newest index; while none can be read, the one that is open stays."""
-    stamp, index = stamp_ns(source), before.index if before else None
-    path = shelf.newest(source)
-    if path is None:
-        return Held(None, stamp, 0)
-    try:
-        return Held(index if index and index.path == path else Index(path), stamp, 0)
-    except sqlite3.Error:  # removed in this moment: look again at the next check
-        return Held(index, 0, 0)
+async def ranked(indexes: list[Index], question: str, vector: bytes, k: int) -> list[Passage]:
+    """Search on the loop where that is shorter than the way to a thread."""
+    asked = (indexes, question, vector, k)
+    if sum(index.size for index in indexes) <= INLINE_PASSAGES:
+        return retrieve.search(*asked)
+    return await asyncio.to_thread(retrieve.search, *asked)
 
 
-def stamp_ns(source: Source) -> int:
-    """When something in the folder of the indexes changed last; 0 without the folder."""
+def look(source: Source, before: Index | None) -> Index | None:
+    """Open the newest index, unless it is the one that is open."""
     try:
-        return source.home.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+        path = shelf.newest(source)
+        return before if before and before.path == path else Index(path) if path else None
+    except (OSError, sqlite3.Error):  # it was removed just now, so the folder has changed once more
+        return before

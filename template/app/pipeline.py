@@ -109,9 +109,9 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
             emit(Event("meta", {"id": row.id, "feature": feature.name, "prompt": prompt.version}))
 
             seen = fitted.passages
-            shared = spec.shared_cache and not ask.conversation and not shelf.any_own(seen)
+            own = ask.conversation or any(passage.page.startswith(shelf.OWN) for passage in seen)
             told = (fitted.asked.system, fitted.asked.user, seen, history.digest(), list(models))
-            scope = "" if shared else caller.id
+            scope = "" if spec.shared_cache and not own else caller.id
             key = cache.key(scope, feature.name, plan.digests[feature.name], *told)
             outlet = Outlet(row, lambda: leak.Watch(prompt.system, canary), checked.vault, emit)
             async with services.cache.once(key, spec.cache_ttl_s):

@@ -39,7 +39,7 @@ class Index:
 
     def near(self, vector: bytes) -> list[tuple[float, int]]:
         """The rows whose vectors are nearest, with the cosine, the nearest first."""
-        return self.vectors.near(vector, DEPTH) if self.vectors else []
+        return self.vectors(vector, DEPTH) if self.vectors else []
 
     def passage(self, row: int) -> Passage:
         """One passage."""

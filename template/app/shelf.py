@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app import passages, text
-from app.passages import Passage
 
 # How a tenant's own page is named, so that it is never taken for a page of the corpus.
 OWN = "~/"
@@ -52,8 +51,7 @@ class Source:
 def pages(source: Source) -> dict[str, Path]:
     """Every markdown file below the folder by its name, in a fixed order."""
     folder, own = source.folder, OWN if source.tenant else ""
-    found = sorted(folder.rglob("*.md"))
-    return {own + path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
+    return {own + p.relative_to(folder).with_suffix("").as_posix(): p for p in sorted(folder.rglob("*.md"))}
 
 
 def path(source: Source) -> Path:
@@ -70,11 +68,6 @@ def newest(source: Source) -> Path | None:
     # Two releases share one volume: each takes the index of its own corpus.
     exact = None if source.tenant else path(source)
     return exact if exact in built else built[-1] if built else None
-
-
-def any_own(found: Iterable[Passage]) -> bool:
-    """Whether a tenant's own page is among these passages."""
-    return any(passage.page.startswith(OWN) for passage in found)
 
 
 def tenants(var: Path) -> Iterable[str]:

@@ -5,12 +5,15 @@ A vector is the bytes of its float32 numbers, of length 1, so that a product is 
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from app import files
 from app.errors import EncoderDown
 
+# Gives the nearest rows with their cosine, the nearest first.
+Near = Callable[[bytes, int], list[tuple[float, int]]]
 EXACT_ROWS = 10_000
 # M and ef of HNSW: real text needs ef 64 where synthetic clusters pass with 16; int8 loses too much.
 GRAPH: dict[str, Any] = {"metric": "cos", "dtype": "f16", "connectivity": 16}
@@ -18,39 +21,27 @@ GRAPH |= {"expansion_add": 128, "expansion_search": 64}
 ROWS = "select value from passage join vector using (hash) order by passage.rowid"
 
 
-class Near(Protocol):
-    """What finds neighbours."""
+def exact(matrix: Any) -> Near:
+    """Compare with every row."""
+    import numpy as np
 
-    def near(self, vector: bytes, k: int) -> list[tuple[float, int]]:
-        """The k nearest as cosine and row, the nearest first; raise EncoderDown for another length."""
-
-
-class Flat:
-    """Every vector in one matrix: exact."""
-
-    def __init__(self, matrix: Any) -> None:
-        self.matrix = matrix
-
-    def near(self, vector: bytes, k: int) -> list[tuple[float, int]]:
-        """The k nearest of all."""
-        import numpy as np
-
+    def near(vector: bytes, k: int) -> list[tuple[float, int]]:
         # Not `@`: its threads wait for each other where several questions come at once.
-        scores = np.vecdot(self.matrix, numbers(vector, self.matrix.shape[1]))
+        scores = np.vecdot(matrix, numbers(vector, matrix.shape[1]))
         best = scores.argpartition(-min(k, len(scores)))[-k:]
         return sorted(((float(scores[row]), int(row) + 1) for row in best), key=lambda hit: (-hit[0], hit[1]))
 
+    return near
 
-class Graph:
-    """An HNSW graph, read from its file where a search comes by."""
 
-    def __init__(self, index: Any) -> None:
-        self.index = index
+def quick(graph: Any) -> Near:
+    """Follow an HNSW graph."""
 
-    def near(self, vector: bytes, k: int) -> list[tuple[float, int]]:
-        """The k nearest that the graph leads to."""
-        found = self.index.search(numbers(vector, self.index.ndim), k, threads=1)
+    def near(vector: bytes, k: int) -> list[tuple[float, int]]:
+        found = graph.search(numbers(vector, graph.ndim), k, threads=1)
         return [(1 - float(far), int(key)) for key, far in zip(found.keys, found.distances, strict=True)]
+
+    return near
 
 
 def numbers(vector: bytes, width: int) -> Any:
@@ -65,8 +56,7 @@ def numbers(vector: bytes, width: int) -> Any:
 
 def read(connection: sqlite3.Connection) -> Any:
     """The vectors of an index as a matrix, one row a passage; None where it has none."""
-    rows = [value for (value,) in connection.execute(ROWS)]
-    if not rows:
+    if not (rows := [value for (value,) in connection.execute(ROWS)]):
         return None
     import numpy as np
 
@@ -95,8 +85,8 @@ def load(connection: sqlite3.Connection, index: Path) -> Near | None:
         try:
             from usearch.index import Index
 
-            return Graph(Index(**GRAPH, path=graph, view=True))
+            return quick(Index(**GRAPH, path=graph, view=True))
         except (ImportError, RuntimeError):  # not installed here, or not its file
             pass
     matrix = read(connection)
-    return None if matrix is None else Flat(matrix)
+    return None if matrix is None else exact(matrix)
