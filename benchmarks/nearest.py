@@ -194,11 +194,9 @@ def pages(source: Source) -> str:
 
 async def sweep(texts: list[str], matrix: Any, questions: int) -> list[dict[str, float]]:
     """One index of so many rows, exact and by a graph: what EXACT_ROWS is read from."""
-    from usearch.index import Index
-
     rows, told = len(texts) - questions, []
     for size in [size for size in SWEEP if size <= rows]:
-        graph, started = Index(ndim=matrix.shape[1], **vectors.GRAPH), time.perf_counter()
+        graph, started = vectors.usearch()(ndim=matrix.shape[1], **vectors.GRAPH), time.perf_counter()
         graph.add(range(1, size + 1), matrix[:size])
         built_s = time.perf_counter() - started
         flat, hnsw = vectors.exact(matrix[:size]), vectors.quick(graph)

@@ -144,7 +144,9 @@ def index(tenant: Annotated[str, typer.Option(help="only the own pages of this t
 
         built = asyncio.run(services.index(found, tenant, tick))
     for source, path in built.items():
-        out.print(f"{source.folder}: {len(shelf.pages(source))} pages in {path}", highlight=False, soft_wrap=True)
+        out.print(
+            f"{source.folder}: {len(shelf.pages(source))} pages in {path}", highlight=False, soft_wrap=True
+        )
 
 
 @cli.command()

@@ -6,6 +6,7 @@ A vector is the bytes of its float32 numbers, of length 1, so that a product is 
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,15 @@ def quick(graph: Any) -> Near:
     return near
 
 
+def usearch() -> Any:
+    """The type of a graph; raise ImportError where the package is missing."""
+    with suppress(ImportError):
+        import onnxruntime  # noqa: F401  # loaded after usearch, it ends the process
+    from usearch.index import Index
+
+    return Index
+
+
 def numbers(vector: bytes, width: int) -> Any:
     """The vector as an array; raise EncoderDown where the index holds others."""
     import numpy as np
@@ -68,10 +78,9 @@ def write(connection: sqlite3.Connection, index: Path) -> None:
     if (matrix := read(connection)) is None or len(matrix) <= EXACT_ROWS:
         return
     try:
-        from usearch.index import Index
+        graph = usearch()(ndim=matrix.shape[1], **GRAPH)
     except ImportError:  # no wheel for this machine: all vectors are compared
         return
-    graph = Index(ndim=matrix.shape[1], **GRAPH)
     graph.add(range(1, len(matrix) + 1), matrix)
     scratch = index.with_suffix(f".{os.getpid()}.tmp")
     graph.save(scratch)
@@ -83,9 +92,7 @@ def load(connection: sqlite3.Connection, index: Path) -> Near | None:
     graph = index.with_suffix(".graph")
     if graph.exists():
         try:
-            from usearch.index import Index
-
-            return quick(Index(**GRAPH, path=graph, view=True))
+            return quick(usearch()(**GRAPH, path=graph, view=True))
         except (ImportError, RuntimeError):  # not installed here, or not its file
             pass
     matrix = read(connection)

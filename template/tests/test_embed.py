@@ -93,7 +93,9 @@ async def test_more_texts_than_may_wait_are_refused(project, monkeypatch):
     assert "2 texts wait for 'e'; see max_running" in str(said[2])
 
 
-async def test_an_encoder_that_hangs_costs_a_question_two_seconds_and_after_five_nothing(project, monkeypatch):
+async def test_an_encoder_that_hangs_costs_a_question_two_seconds_and_after_five_nothing(
+    project, monkeypatch
+):
     monkeypatch.setattr(embed, "QUESTION_S", 0.05)
     served = kit.Embedder(pause_s=5)
     async with encoder(served, embed_wait_ms=0, max_running=9) as made:
@@ -169,7 +171,11 @@ def tiny(tmp_path) -> Path:
 def part(number: int, content: bytes) -> bytes:
     """A field of protobuf, up to 16 kB."""
     size = len(content)
-    return bytes([number << 3 | 2]) + (bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])) + content
+    return (
+        bytes([number << 3 | 2])
+        + (bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7]))
+        + content
+    )
 
 
 def tensor(name: bytes, shape: list[int], values: bytes) -> bytes:

@@ -162,8 +162,16 @@ def vector(embedder: kit.Embedder, said: str) -> bytes:
     return embed.unit([embedder.vector(said)])[0]
 
 
+def needs_usearch() -> None:
+    """Skip where the package is missing; imported by the app's own way, as the order of imports matters."""
+    try:
+        vectors.usearch()
+    except ImportError:
+        pytest.skip("uv sync --extra vectors")
+
+
 async def test_a_graph_stands_in_for_many_vectors_and_finds_the_same(embedder, monkeypatch):
-    pytest.importorskip("usearch", reason="uv sync --extra vectors")
+    needs_usearch()
     exact = retrieve.Index(next(iter((await build()).values())))
     monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
     kit.write("pages/more.md", "# More\n\nAnother page.\n")
@@ -180,7 +188,7 @@ async def test_a_graph_stands_in_for_many_vectors_and_finds_the_same(embedder, m
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "not installed"])
 async def test_without_its_graph_an_index_compares_every_vector(embedder, monkeypatch, damage):
-    pytest.importorskip("usearch", reason="uv sync --extra vectors")
+    needs_usearch()
     monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
     (path,) = (await build()).values()
     graph = path.with_suffix(".graph")
@@ -197,6 +205,14 @@ async def test_without_usearch_no_graph_is_built(embedder, monkeypatch):
     (path,) = (await build()).values()
     assert not path.with_suffix(".graph").exists()
     assert retrieve.Index(path).vectors.__qualname__.startswith("exact")
+
+
+def test_a_graph_and_an_onnx_encoder_live_in_one_process():
+    needs_usearch()
+    pytest.importorskip("onnxruntime", reason="uv sync --extra onnx")
+    program = "from app import vectors; vectors.usearch(); import onnxruntime"
+    environment = {**os.environ, "PYTHONPATH": str(kit.ROOT)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0
 
 
 async def test_a_question_of_another_length_is_told_to_index_again(embedder):
