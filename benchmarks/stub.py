@@ -19,6 +19,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ANSWER = '{"answer": "The delivery is late by two days.", "reasons": ["customs", "a strike"]}'
+VECTOR = json.dumps([round(1 / (n + 1), 6) for n in range(384)])
 SLOW_S = 5.0
 USAGE = {"prompt_tokens": 120, "completion_tokens": 24, "total_tokens": 144}
 REFUSALS = {"err429": (429, "rate_limit_exceeded"), "err500": (500, "server_error")}
@@ -47,6 +48,10 @@ class Stub:
         path, respond = str(scope["path"]), whole(send)
         if path.startswith("/latency/"):
             self.latency_ms = float(path.rpartition("/")[2])
+        if path.endswith("/embeddings"):
+            texts = json.loads(await read(receive))["input"]
+            await asyncio.sleep(self.latency_ms / 1000)
+            return await respond(200, embeddings(len(texts)))
         if not path.endswith("/chat/completions"):
             told = {"calls": self.calls, "latency_ms": self.latency_ms}
             return await respond(200, json.dumps(told).encode())
@@ -132,6 +137,12 @@ def completion(model: str, said: str) -> dict[str, Any]:
     message = {"role": "assistant", "content": said}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     return {**envelope(model), "object": "chat.completion", "choices": [choice], "usage": USAGE}
+
+
+def embeddings(count: int) -> bytes:
+    """So many vectors, all the same."""
+    rows = (f'{{"index": {number}, "embedding": {VECTOR}}}' for number in range(count))
+    return f'{{"data": [{", ".join(rows)}]}}'.encode()
 
 
 def chunk(model: str, piece: str | None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ where hash not in (select hash from vector) group by hash order by min(rowid)
 async def build(source: Source, encoder: Encoder | None, tick: Tick) -> Path | None:
     """Build the index unless it is there; a kill at any point leaves the old one, and what was encoded.
 
-    Without pages there is none. Raise ConfigError for a page that is no text, EncoderDown where the model fails.
+    Without pages there is none. Raise ConfigError for a page that is no text, EncoderDown for a failing model.
     """
     if not shelf.pages(source):
         shutil.rmtree(source.home, ignore_errors=True)
@@ -55,7 +55,7 @@ async def build(source: Source, encoder: Encoder | None, tick: Tick) -> Path | N
 
 def write(db: sqlite3.Connection, source: Source) -> None:
     """Write every passage."""
-    # What is committed outlives this process, and a power cut tears nothing; yet no commit waits for the disk.
+    # What is committed outlives this process, a power cut tears nothing, and no commit waits for the disk.
     db.execute("pragma journal_mode=wal")
     db.execute("pragma synchronous=normal")
     db.executescript(SCHEMA)

@@ -1,4 +1,4 @@
-"""The search: words and vectors, shared pages and a tenant's own, in indexes that change while the app runs."""
+"""The search: words and vectors, shared pages and a tenant's own, in indexes that change meanwhile."""
 
 from pathlib import Path
 
@@ -86,7 +86,7 @@ async def test_personal_data_never_reaches_the_encoder(embedder):
 
 async def test_an_encoder_that_policy_forbids_stops_the_start(embedder):
     kit.edit("config/policy.toml", '"keyless", "openai-compatible"', '"keyless"')
-    with pytest.raises(services.ConfigError, match="retrieval.embeddings: 'e': provider"):
+    with pytest.raises(services.ConfigError, match=r"retrieval\.embeddings: 'e': provider"):
         services.plan(settings.load())
 
 
@@ -155,7 +155,7 @@ async def test_a_rebuilt_index_is_noticed_without_a_restart(two_tenants, monkeyp
         page = kit.own_page("acme", "parking", "# Parking\n\nParking is free.\n")
         await services.index(site.held.plan, "acme", lambda *_: None)
         assert await found(site, "parking", "acme") == ["~/parking"]
-        page.unlink()
+        kit.write(page, "")
         await services.index(site.held.plan, "acme", lambda *_: None)
         assert await found(site, "parking", "acme") == []
 
@@ -163,10 +163,9 @@ async def test_a_rebuilt_index_is_noticed_without_a_restart(two_tenants, monkeyp
 async def test_an_app_keeps_the_index_of_its_own_corpus(project, monkeypatch):
     monkeypatch.setattr(library, "CHECK_S", -1)
     async with kit.site() as site:
-        before = Path("pages/travel.md").read_text(encoding="utf-8")
         kit.edit("pages/travel.md", "A hotel", "A hostel")
         await services.index(site.held.plan, "", lambda *_: None)  # as the next release does
-        kit.write("pages/travel.md", before)
+        kit.edit("pages/travel.md", "A hostel", "A hotel")
         assert await found(site, "hotel") == ["travel"]
 
 
@@ -198,5 +197,5 @@ async def test_the_app_does_not_start_on_an_index_of_other_pages(project):
     plan = services.plan(settings.load(auth="open"))
     await services.setup(plan)
     kit.edit("pages/travel.md", "ninety", "eighty")
-    with pytest.raises(services.ConfigError, match="pages: has no index for its present pages: .*app setup"):
+    with pytest.raises(services.ConfigError, match=r"pages: has no index for its present pages: .*app setup"):
         await services.rehearse(plan)
