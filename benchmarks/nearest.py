@@ -4,7 +4,6 @@ Arguments: the encoder's folder, a folder that keeps vectors, rows, questions. P
 """
 
 import asyncio
-import hashlib
 import json
 import random
 import statistics
@@ -72,23 +71,23 @@ def main() -> None:
 
 
 def encoded(model: Model, texts: list[str], kept: Path) -> Any:
-    """The texts' vectors, by the app's own encoder; kept in a file for the next run."""
-    path = kept / f"vectors-{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]}.npy"
-    if path.exists():
-        return np.load(path)
-    call, started = embed.local(model), time.perf_counter()
-    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    """The texts' vectors, by the app's own encoder; those that an earlier run made are kept in files."""
+    names, numbers = kept / "sentences.json", kept / "vectors.npy"
+    known = json.loads(names.read_text(encoding="utf-8")) if numbers.exists() else []
+    vector_of = dict(zip(known, np.load(numbers), strict=True)) if known else {}
+    new, started = sorted({*texts} - {*vector_of}, key=len), time.perf_counter()
 
-    async def run() -> list[bytes]:
-        parts = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-        return [vector for part in parts for vector in await call([texts[number] for number in part])]
+    async def run() -> None:
+        call = embed.local(model)
+        for part in (new[start : start + BATCH] for start in range(0, len(new), BATCH)):
+            vector_of.update(zip(part, (np.frombuffer(v, "<f4") for v in await call(part)), strict=True))
 
-    made = np.frombuffer(b"".join(asyncio.run(run())), "<f4").reshape(len(texts), -1)
-    matrix = np.empty_like(made)
-    matrix[order] = made
-    print(f"encoded {len(texts)} sentences in {time.perf_counter() - started:.0f} s", file=sys.stderr)
-    np.save(path, matrix)
-    return matrix
+    if new:
+        asyncio.run(run())
+        print(f"encoded {len(new)} sentences in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+        np.save(numbers, np.stack([*vector_of.values()]))
+        names.write_text(json.dumps([*vector_of]), encoding="utf-8")
+    return np.stack([vector_of[text] for text in texts])
 
 
 async def measure(
