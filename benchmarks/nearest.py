@@ -196,9 +196,9 @@ async def sweep(texts: list[str], matrix: Any, questions: int) -> list[dict[str,
     rows, told = len(texts) - questions, []
     for size in [size for size in SWEEP if size <= rows]:
         graph, started = vectors.usearch()(ndim=matrix.shape[1], **vectors.GRAPH), time.perf_counter()
-        graph.add(range(1, size + 1), matrix[:size])
+        graph.add(range(size), matrix[:size])
         built_s = time.perf_counter() - started
-        flat, hnsw = vectors.exact(matrix[:size]), vectors.quick(graph)
+        flat, hnsw = vectors.exact(list(range(size)), matrix[:size]), vectors.quick(graph)
         asked = [row.tobytes() for row in matrix[rows : rows + 200]]
         exact = await timed(flat, asked)
         quick = await timed(hnsw, asked)

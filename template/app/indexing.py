@@ -7,7 +7,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import astuple
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -18,6 +20,10 @@ from app.shelf import SCHEMA, Source
 
 # How far it is: passages encoded, of how many.
 Tick = Callable[[int, int], None]
+INSERT = """
+insert into passage (rowid, page, title, heading, body, hash, title_stems, heading_stems, body_stems)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 COPY = """
 insert or ignore into vector
 select hash, value from donor.vector where hash in (select hash from passage)
@@ -60,12 +66,13 @@ def write(db: sqlite3.Connection, source: Source) -> None:
     db.execute("pragma synchronous=normal")
     db.executescript(SCHEMA)
     with db:
-        for name, page in shelf.pages(source).items():
-            db.executemany("insert into passage values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows(source, name, page))
+        cut = chain.from_iterable(rows(source, *page) for page in shelf.pages(source).items())
+        numbered = ((8 * number + language, *row) for number, (language, *row) in enumerate(cut, start=1))
+        db.executemany(INSERT, numbered)
 
 
-def rows(source: Source, name: str, page: Path) -> Iterator[tuple[str, ...]]:
-    """The rows of one page: each passage with its content's hash and its stems."""
+def rows(source: Source, name: str, page: Path) -> Iterator[tuple[Any, ...]]:
+    """The rows of one page: each passage with its language, its content's hash and its stems."""
     try:
         markdown = page.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -75,7 +82,7 @@ def rows(source: Source, name: str, page: Path) -> Iterator[tuple[str, ...]]:
         searched = (passage.title, passage.heading, passage.text)
         told = hashlib.sha256("\n".join((source.pin, *searched)).encode()).hexdigest()
         stems = (" ".join(text.terms(part, language)) for part in searched)
-        yield (*astuple(passage), language, told, *stems)
+        yield (shelf.LANGUAGES.index(language), *astuple(passage), told, *stems)
 
 
 def copy(db: sqlite3.Connection, donor: Path) -> None:

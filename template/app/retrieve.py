@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from app import text, vectors
+from app import shelf, text, vectors
 from app.passages import Passage
 
 # Pages in the question's language come first; a word in a title says more than the same word in the text.
 SEARCH = """
 select rowid from passage where passage match ?
-order by language = ? desc, bm25(passage, 0, 0, 0, 0, 0, 0, 3.0, 2.0, 1.0), rowid limit ?
+order by rowid % 8 = ? desc, bm25(passage, 0, 0, 0, 0, 0, 3.0, 2.0, 1.0), rowid limit ?
 """
 # Reciprocal rank fusion (Cormack et al., 2009): the constant is theirs.
 RRF_K = 60
@@ -35,7 +35,7 @@ class Index:
         query = " OR ".join(f'"{stem}"' for stem in dict.fromkeys(text.terms(question, language)))
         if not query:
             return []
-        return [row for (row,) in self.connection.execute(SEARCH, (query, language, DEPTH))]
+        return [row for (row,) in self.connection.execute(SEARCH, (query, shelf.LANGUAGES.index(language), DEPTH))]
 
     def near(self, vector: bytes) -> list[tuple[float, int]]:
         """The rows whose vectors are nearest, with the cosine, the nearest first."""

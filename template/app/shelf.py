@@ -11,10 +11,12 @@ from app import passages, text
 # How a tenant's own page is named, so that it is never taken for a page of the corpus.
 OWN = "~/"
 SHARED = "_shared"  # no tenant can have this name
+LANGUAGES = list(text.LANGUAGES)
 # Stems are indexed, in the language of each page, so that a question finds other forms of its words.
+# A row's number modulo 8 is its language: to read a column of every match takes longer than the search.
 SCHEMA = """
 create virtual table passage using fts5(
-    page unindexed, title unindexed, heading unindexed, body unindexed, language unindexed, hash unindexed,
+    page unindexed, title unindexed, heading unindexed, body unindexed, hash unindexed,
     title_stems, heading_stems, body_stems
 );
 create table vector (hash text primary key, value blob not null);

@@ -15,22 +15,23 @@ from app.errors import EncoderDown
 
 # Gives the nearest rows with their cosine, the nearest first.
 Near = Callable[[bytes, int], list[tuple[float, int]]]
-EXACT_ROWS = 10_000
-# M and ef of HNSW: real text needs ef 64 where synthetic clusters pass with 16; int8 loses too much.
+# Four clients at once: below, a graph saves nothing; at 10,000 rows all take four times as long as a graph.
+EXACT_ROWS = 5_000
+# M and ef of HNSW: 100,000 rows of real text need ef 128 where clusters made up pass with 16; int8 loses too much.
 GRAPH: dict[str, Any] = {"metric": "cos", "dtype": "f16", "connectivity": 16}
-GRAPH |= {"expansion_add": 128, "expansion_search": 64}
-ROWS = "select value from passage join vector using (hash) order by passage.rowid"
+GRAPH |= {"expansion_add": 128, "expansion_search": 128}
+ROWS = "select passage.rowid, value from passage join vector using (hash) order by passage.rowid"
 
 
-def exact(matrix: Any) -> Near:
-    """Compare with every row."""
+def exact(rows: list[int], matrix: Any) -> Near:
+    """Compare with the vector of every row."""
     import numpy as np
 
     def near(vector: bytes, k: int) -> list[tuple[float, int]]:
         # Not `@`: its threads wait for each other where several questions come at once.
         scores = np.vecdot(matrix, numbers(vector, matrix.shape[1]))
         best = scores.argpartition(-min(k, len(scores)))[-k:]
-        return sorted(((float(scores[row]), int(row) + 1) for row in best), key=lambda hit: (-hit[0], hit[1]))
+        return sorted(((float(scores[n]), rows[n]) for n in best), key=lambda hit: (-hit[0], hit[1]))
 
     return near
 
@@ -64,24 +65,26 @@ def numbers(vector: bytes, width: int) -> Any:
     return np.frombuffer(vector, "<f4")
 
 
-def read(connection: sqlite3.Connection) -> Any:
-    """The vectors of an index as a matrix, one row a passage; None where it has none."""
-    if not (rows := [value for (value,) in connection.execute(ROWS)]):
-        return None
+def read(connection: sqlite3.Connection) -> tuple[list[int], Any]:
+    """The rows of an index that have vectors, and these as a matrix."""
+    if not (found := connection.execute(ROWS).fetchall()):
+        return [], None
     import numpy as np
 
-    return np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), -1)
+    numbers = np.frombuffer(b"".join(value for _, value in found), "<f4")
+    return [row for row, _ in found], numbers.reshape(len(found), -1)
 
 
 def write(connection: sqlite3.Connection, index: Path) -> None:
     """Write the graph beside an index that needs one, before the index itself takes its place."""
-    if (matrix := read(connection)) is None or len(matrix) <= EXACT_ROWS:
+    rows, matrix = read(connection)
+    if len(rows) <= EXACT_ROWS:
         return
     try:
         graph = usearch()(ndim=matrix.shape[1], **GRAPH)
     except ImportError:  # no wheel for this machine: all vectors are compared
         return
-    graph.add(range(1, len(matrix) + 1), matrix)
+    graph.add(rows, matrix)
     scratch = index.with_suffix(f".{os.getpid()}.tmp")
     graph.save(scratch)
     files.publish(scratch, index.with_suffix(".graph"))
@@ -95,5 +98,5 @@ def load(connection: sqlite3.Connection, index: Path) -> Near | None:
             return quick(usearch()(**GRAPH, path=graph, view=True))
         except (ImportError, RuntimeError):  # not installed here, or not its file
             pass
-    matrix = read(connection)
-    return None if matrix is None else exact(matrix)
+    rows, matrix = read(connection)
+    return exact(rows, matrix) if rows else None
