@@ -37,7 +37,7 @@ where hash not in (select hash from vector) group by hash order by min(rowid)
 async def build(source: Source, encoder: Encoder | None, tick: Tick) -> Path | None:
     """Build the index unless it is there; a kill at any point leaves the old one, and what was encoded.
 
-    Without pages there is none. Raise ConfigError for a page that is no text, EncoderDown for a failing model.
+    Without pages there is none. Raise ConfigError for a page that is no text, EncoderDown without vectors.
     """
     if not shelf.pages(source):
         shutil.rmtree(source.home, ignore_errors=True)

@@ -35,7 +35,8 @@ class Index:
         query = " OR ".join(f'"{stem}"' for stem in dict.fromkeys(text.terms(question, language)))
         if not query:
             return []
-        return [row for (row,) in self.connection.execute(SEARCH, (query, shelf.LANGUAGES.index(language), DEPTH))]
+        asked = query, shelf.LANGUAGES.index(language), DEPTH
+        return [row for (row,) in self.connection.execute(SEARCH, asked)]
 
     def near(self, vector: bytes) -> list[tuple[float, int]]:
         """The rows whose vectors are nearest, with the cosine, the nearest first."""

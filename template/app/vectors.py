@@ -17,7 +17,7 @@ from app.errors import EncoderDown
 Near = Callable[[bytes, int], list[tuple[float, int]]]
 # Four clients at once: below, a graph saves nothing; at 10,000 rows all take four times as long as a graph.
 EXACT_ROWS = 5_000
-# M and ef of HNSW: 100,000 rows of real text need ef 128 where clusters made up pass with 16; int8 loses too much.
+# M and ef of HNSW: 100,000 rows of real text need ef 128, clusters made up 16; int8 loses too much.
 GRAPH: dict[str, Any] = {"metric": "cos", "dtype": "f16", "connectivity": 16}
 GRAPH |= {"expansion_add": 128, "expansion_search": 128}
 ROWS = "select passage.rowid, value from passage join vector using (hash) order by passage.rowid"
