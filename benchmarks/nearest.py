@@ -90,9 +90,7 @@ def encoded(model: Model, texts: list[str], kept: Path) -> Any:
     return np.stack([vector_of[text] for text in texts])
 
 
-async def measure(
-    work: Path, model: Model, texts: list[str], matrix: Any, questions: int
-) -> dict[str, Any]:
+async def measure(work: Path, model: Model, texts: list[str], matrix: Any, questions: int) -> dict[str, Any]:
     """Build one index a tenant, and ask all questions with CLIENTS at once."""
     encoder = Known(model, {text: row.tobytes() for text, row in zip(texts, matrix, strict=True)})
     owned, started = shares(len(texts) - questions), time.perf_counter()

@@ -50,7 +50,9 @@ def inside(project: Path, script: str, *words: str) -> Any:
     """What a script of this folder prints as JSON when the project's Python runs it."""
     command = [str(project / ".venv/bin/python"), str(ROOT / "benchmarks" / f"{script}.py"), *words]
     environment = {**frontends.environment(), "PYTHONPATH": str(project)}
-    done = subprocess.run(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     return json.loads(done.stdout)
 
 
@@ -58,11 +60,15 @@ def report(told: dict[str, Any]) -> int:
     """Print the tables and the goals; 0 where all are met."""
     print(f"{machine()}; {told['rows']} rows of 384 numbers, {told['tenants']} tenants of")
     print(f"{told['smallest']} to {told['largest']} rows, 4 clients; built in {told['built_s']:.0f} s.\n")
-    print("| 4 clients at once | recall@10 | p50 ms | p95 ms | hits of other tenants |\n|---|---:|---:|---:|---:|")
+    print(
+        "| 4 clients at once | recall@10 | p50 ms | p95 ms | hits of other tenants |\n|---|---:|---:|---:|---:|"
+    )
     for what, result in told["results"].items():
         recall = "" if what == "search" else f"{result['recall']:.4f}"
         name = {"search": "whole search: words, vectors, passages"}.get(what, what)
-        print(f"| {name} | {recall} | {result['p50_ms']:.2f} | {result['p95_ms']:.2f} | {result['foreign']} |")
+        print(
+            f"| {name} | {recall} | {result['p50_ms']:.2f} | {result['p95_ms']:.2f} | {result['foreign']} |"
+        )
     print("\n| rows of one index | exact p95 ms | graph p95 ms | graph's recall@10 | graph built in s |")
     print("|---:|---:|---:|---:|---:|")
     for row in told["sweep"]:

@@ -8,7 +8,9 @@ JSON; `wrongschema` answers JSON of another shape. `POST /latency/<ms>` sets the
 
 import argparse
 import asyncio
+import base64
 import json
+from array import array
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
@@ -19,7 +21,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ANSWER = '{"answer": "The delivery is late by two days.", "reasons": ["customs", "a strike"]}'
-VECTOR = json.dumps([round(1 / (n + 1), 6) for n in range(384)])
+VECTOR = base64.b64encode(array("f", [1 / (n + 1) for n in range(384)]).tobytes()).decode()
 SLOW_S = 5.0
 USAGE = {"prompt_tokens": 120, "completion_tokens": 24, "total_tokens": 144}
 REFUSALS = {"err429": (429, "rate_limit_exceeded"), "err500": (500, "server_error")}
@@ -141,7 +143,7 @@ def completion(model: str, said: str) -> dict[str, Any]:
 
 def embeddings(count: int) -> bytes:
     """So many vectors, all the same."""
-    rows = (f'{{"index": {number}, "embedding": {VECTOR}}}' for number in range(count))
+    rows = (f'{{"index": {number}, "embedding": "{VECTOR}"}}' for number in range(count))
     return f'{{"data": [{", ".join(rows)}]}}'.encode()
 
 

@@ -1,10 +1,12 @@
 """A small project for tests, and what speaks to it: real files, a real database, servers on this machine."""
 
 import asyncio
+import base64
 import itertools
 import json
 import re
 import socket
+import struct
 import sys
 import threading
 import time
@@ -229,6 +231,7 @@ class Embedder:
     def __init__(self, status: int = 200, pause_s: float = 0, width: int = 256) -> None:
         self.status, self.pause_s, self.width = status, pause_s, width
         self.heard: list[list[str]] = []
+        self.lists = False
         self.left = 1_000  # calls until it fails
         self.headers: dict[str, str] = {}
         self.app = FastAPI()
@@ -238,9 +241,14 @@ class Embedder:
             self.heard.append(asked["input"])
             self.headers = dict(request.headers)
             await asyncio.sleep(self.pause_s)
-            rows = [{"index": n, "embedding": self.vector(said)} for n, said in enumerate(asked["input"])]
+            rows = [{"index": n, "embedding": self.shown(said)} for n, said in enumerate(asked["input"])]
             self.left -= 1
             return JSONResponse({"data": rows[::-1]}, 503 if self.left < 0 else self.status)
+
+    def shown(self, said: str) -> str | list[float]:
+        """The vector as it was asked for, or as the servers send it that know lists alone."""
+        packed = struct.pack(f"<{len(self.vector(said))}f", *self.vector(said))
+        return self.vector(said) if self.lists else base64.b64encode(packed).decode()
 
     def vector(self, said: str) -> list[float]:
         """Counts of words by their place."""

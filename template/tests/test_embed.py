@@ -108,12 +108,20 @@ async def test_an_encoder_that_hangs_costs_a_question_two_seconds_and_after_five
     assert "f" not in served.texts
 
 
-@pytest.mark.parametrize("row", [["x"], [math.nan], [[1.0]], []])
+@pytest.mark.parametrize("lists", [True, False])
+async def test_vectors_come_as_lists_or_in_base64(project, lists):
+    served = kit.Embedder()
+    served.lists = lists
+    async with encoder(served) as made:
+        assert numbers(await made.vector("one")) == served.vector("one")
+
+
+@pytest.mark.parametrize("row", [["x"], "AAAA", [[1.0]], [], "AADAfw=="])  # the last is not a number
 async def test_what_is_no_vector_is_refused(project, monkeypatch, row):
     served = kit.Embedder()
-    monkeypatch.setattr(served, "vector", lambda said: row if said == "a" else [1.0])
+    monkeypatch.setattr(served, "shown", lambda said: row if said == "a" else [1.0])
     async with encoder(served) as made:
-        with pytest.raises(EncoderDown):
+        with pytest.raises(EncoderDown, match="ValueError"):
             await asyncio.gather(made.vector("a"), made.vector("b"))
 
 
@@ -189,7 +197,7 @@ def port(name: bytes, kind: int, rank: int) -> bytes:
     return part(1, name) + part(2, part(1, bytes([8, kind]) + part(2, shape)))
 
 
-async def test_an_onnx_encoder_takes_the_mean_of_the_tokens_and_leaves_padding_out(project, tiny):
+async def test_an_onnx_encoder_takes_the_mean_of_the_tokens(project, tiny):
     pytest.importorskip("onnxruntime", reason="uv sync --extra onnx")
     model = Model(provider="onnx", kind="embedding", path=str(tiny))
     async with httpx2.AsyncClient() as http:
