@@ -1,8 +1,8 @@
-"""uv run python -m benchmarks.embeddings: texts a second of the app's encoders, alone and gathered to batches.
+"""uv run python -m benchmarks.embeddings: texts a second of the app's encoders, alone and in batches.
 
-64 clients each ask for one text after the other: of an embeddings API that takes 20 ms for a call, whatever is in it,
-for all calls at once or for one after the other, and of an ONNX encoder in the process. `alone` is a batch of one;
-the app gathers no batches for an ONNX encoder, so its two columns differ by chance only.
+64 clients each ask for one text after the other: of an embeddings API that takes 20 ms for a call, whatever
+is in it, for all calls at once or for one after the other, and of an ONNX encoder in the process. `alone` is
+a batch of one; the app gathers no batches for an ONNX encoder, so its two columns differ by chance only.
 """
 
 import os

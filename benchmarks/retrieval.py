@@ -1,8 +1,8 @@
 """uv run python -m benchmarks.retrieval: recall and latency of the app's search over real embeddings.
 
-Sentences of Python's documentation and Debian's package descriptions, and where these are too few, of the docstrings
-of installed libraries. all-MiniLM-L6-v2 (int8, 384 numbers) encodes them, many tenants own them, four clients ask.
-The encoder and the vectors are kept in the user's cache folder for the next run.
+Sentences of Python's documentation and Debian's package descriptions, and where these are too few, of the
+docstrings of installed libraries. all-MiniLM-L6-v2 (int8, 384 numbers) encodes them, many tenants own them,
+four clients ask. The encoder and the vectors are kept in the user's cache folder for the next run.
 """
 
 import argparse

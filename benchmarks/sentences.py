@@ -1,4 +1,4 @@
-"""Real sentences of this machine: the documentation of Python and of installed libraries, Debian's packages."""
+"""Real sentences of this machine: the documentation of Python and of libraries, Debian's packages."""
 
 import ast
 import importlib.util

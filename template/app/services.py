@@ -155,14 +155,14 @@ def unindexed(found: Plan) -> list[Fault]:
 
 def encoders(found: Plan, http: httpx2.AsyncClient) -> dict[str, Encoder]:
     """The embedding models that features name; raise ConfigError where one lacks something."""
-    if faults := models.verify(found.registry, found.settings.config_dir):
-        raise ConfigError(faults)
     names = {source.encoder for source in found.sources()} - {""}
     return embed.connect(found.registry, names, found.settings, http)
 
 
 async def index(found: Plan, tenant: str, tick: Callable[[Source, int, int], None]) -> dict[Source, Path]:
     """Build the indexes of one tenant's pages, or with no name of all; gives those that there are now."""
+    if faults := models.verify(found.registry, found.settings.config_dir):
+        raise ConfigError(faults)
     shared = found.sources()
     built: dict[Source, Path] = {}
     owners = [tenant] if tenant else ["", *shelf.tenants(found.settings.var_dir)]
@@ -190,7 +190,7 @@ async def start(found: Plan) -> AsyncIterator[Services]:
     """Open everything in the running loop; close it when the app ends."""
     if found.settings.auth == "required":
         settings.pepper(found.settings)
-    if faults := unindexed(found):
+    if faults := [*models.verify(found.registry, found.settings.config_dir), *unindexed(found)]:
         raise ConfigError(faults)
     engine = db.connect(found.settings.database_url)
     store = Answers(found.settings.cache_url)
