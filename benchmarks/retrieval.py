@@ -60,9 +60,8 @@ def report(told: dict[str, Any]) -> int:
     """Print the tables and the goals; 0 where all are met."""
     print(f"{machine()}; {told['rows']} rows of 384 numbers, {told['tenants']} tenants of")
     print(f"{told['smallest']} to {told['largest']} rows, 4 clients; built in {told['built_s']:.0f} s.\n")
-    print(
-        "| 4 clients at once | recall@10 | p50 ms | p95 ms | hits of other tenants |\n|---|---:|---:|---:|---:|"
-    )
+    print("| 4 clients at once | recall@10 | p50 ms | p95 ms | hits of other tenants |")
+    print("|---|---:|---:|---:|---:|")
     for what, result in told["results"].items():
         recall = "" if what == "search" else f"{result['recall']:.4f}"
         name = {"search": "whole search: words, vectors, passages"}.get(what, what)

@@ -68,12 +68,14 @@ async def test_the_same_question_is_encoded_once(embedder):
         assert embedder.texts[indexed:] == [kit.QUESTION["question"]]
 
 
-async def test_a_question_is_encoded_again_for_another_tenant_unless_answers_are_shared(embedder):
-    async with kit.site() as site:
+@pytest.mark.parametrize(("shared", "times"), [("false", 2), ("true", 1)])
+async def test_a_question_is_encoded_for_each_tenant_unless_answers_are_shared(embedder, shared, times):
+    kit.edit("features/ask/feature.toml", "cache_ttl_s = 60", f"cache_ttl_s = 60\nshared_cache = {shared}")
+    async with kit.site(auth="required", pepper=kit.PEPPER) as site:
         indexed = len(embedder.texts)
-        for tenant in ("one", "two", "one"):
-            await found(site, "bill", tenant)
-    assert len(embedder.texts) - indexed == 2
+        for key in [*(await keys(site)).values()] * 2:
+            assert (await site.post("ask", kit.QUESTION, key)).status_code == 200
+    assert len(embedder.texts) - indexed == times
 
 
 async def test_personal_data_never_reaches_the_encoder(embedder):
