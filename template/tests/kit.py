@@ -1,16 +1,12 @@
 """A small project for tests, and what speaks to it: real files, a real database, servers on this machine."""
 
 import asyncio
-import base64
 import itertools
 import json
-import re
 import socket
-import struct
 import sys
 import threading
 import time
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,7 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,6 +26,7 @@ from app.db import Usage
 from app.keyless import server
 from app.passages import Passage
 from app.services import Services
+from app.shelf import Source
 
 ROOT = Path(__file__).parent.parent
 PEPPER = "pepper " * 6
@@ -86,16 +83,6 @@ PAGES = {
     "backups": "# Backups\n\nA backup runs every night at two. The copies are kept for thirty days.\n",
     "travel": "# Travel\n\nTrains are booked in second class. A hotel may cost ninety euros a night.\n",
 }
-ENCODER = """
-[models.e]
-provider = "openai-compatible"
-kind = "embedding"
-name = "e"
-base_url = "{url}/v1"
-region = "local"
-retention_days = 0
-revision = "{pin}"
-"""
 QUESTION = {"question": "When is an invoice due?"}
 TEXT = {"text": "The invoice is due on Friday. Please pay it by bank transfer."}
 
@@ -180,6 +167,11 @@ async def site(**given: Any) -> AsyncIterator[Site]:
         yield Site(http, app.state.services)
 
 
+async def index(tenant: str = "") -> dict[Source, Path]:
+    """Build every index of the project, or one tenant's."""
+    return await services.index(services.plan(settings.load()), tenant, lambda *_: None)
+
+
 def events(text: str) -> list[tuple[str, dict[str, Any]]]:
     """Server-sent events as kind and data."""
     blocks = [block.splitlines() for block in text.strip().split("\n\n")]
@@ -223,58 +215,6 @@ def provider(
             yield part
 
     return api
-
-
-class Embedder:
-    """An embeddings API: each word is a direction, and it knows that a bill is an invoice."""
-
-    def __init__(self, status: int = 200, pause_s: float = 0, width: int = 256) -> None:
-        self.status, self.pause_s, self.width = status, pause_s, width
-        self.heard: list[list[str]] = []
-        self.lists = False
-        self.left = 1_000  # calls until it fails
-        self.headers: dict[str, str] = {}
-        self.app = FastAPI()
-
-        @self.app.post("/v1/embeddings")
-        async def embed(asked: dict[str, Any], request: Request) -> JSONResponse:
-            self.heard.append(asked["input"])
-            self.headers = dict(request.headers)
-            await asyncio.sleep(self.pause_s)
-            rows = [{"index": n, "embedding": self.shown(said)} for n, said in enumerate(asked["input"])]
-            self.left -= 1
-            return JSONResponse({"data": rows[::-1]}, 503 if self.left < 0 else self.status)
-
-    def shown(self, said: str) -> str | list[float]:
-        """The vector as it was asked for, or as the servers send it that know lists alone."""
-        packed = struct.pack(f"<{len(self.vector(said))}f", *self.vector(said))
-        return self.vector(said) if self.lists else base64.b64encode(packed).decode()
-
-    def vector(self, said: str) -> list[float]:
-        """Counts of words by their place."""
-        counts = [0.0] * self.width
-        for word in re.findall(r"\w+", said.lower().replace("bill", "invoice")):
-            counts[zlib.crc32(word.removesuffix("s").encode()) % self.width] += 1
-        return counts
-
-    @property
-    def texts(self) -> list[str]:
-        """Every text that it was given, in order."""
-        return [said for call in self.heard for said in call]
-
-
-def encoder(url: str, pin: str = "1") -> None:
-    """Let `ask` search with the vectors of this server."""
-    keyless = '[models.keyless]\nprovider = "keyless"\n'
-    write("config/models.toml", keyless + ENCODER.format(url=url, pin=pin))
-    toml = Path("features/ask/feature.toml")
-    if "embeddings" not in toml.read_text(encoding="utf-8"):
-        edit(toml, 'query = "question"', 'query = "question"\nembeddings = "e"')
-
-
-def own_page(tenant: str, name: str, text: str) -> Path:
-    """Write a page of one tenant alone."""
-    return write(f"var/documents/{tenant}/pages/{name}.md", text)
 
 
 @contextmanager

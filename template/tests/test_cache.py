@@ -9,7 +9,7 @@ import pytest
 from app import cache, prewarm
 from app.cache import Answers
 from app.errors import ConfigError
-from tests import kit
+from tests import embedder, kit
 
 ANSWER = {"output": {"result": "kept"}, "text": "kept", "model": "m"}
 
@@ -97,9 +97,9 @@ async def test_prewarm_asks_what_was_asked_most(project):
 
 async def test_prewarm_makes_the_vectors_of_each_tenants_questions_where_answers_are_not_shared(project):
     pytest.importorskip("numpy", reason="uv sync --extra vectors")
-    served = kit.Embedder()
+    served = embedder.Embedder()
     with kit.serve(served.app) as url:
-        kit.encoder(url)
+        embedder.encoder(url)
         async with kit.site(cache_url="") as site:
             await site.post("ask", kit.QUESTION)
             rows = len(await site.rows())

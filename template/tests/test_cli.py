@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app import cli, features, main, scaffold
+from app import cli, embed, features, main, scaffold
 from app.errors import ConfigError
 from tests import kit
 
@@ -151,6 +151,12 @@ def test_doctor_names_a_remedy_for_each_thing_that_lacks(project, monkeypatch):
     assert done.exit_code == 1
     for remedy in ("git init", "uv lock", "not read: APP_PEPER", "openssl rand", "chmod 600", "app setup"):
         assert remedy in done.stdout
+
+
+def test_doctor_names_the_extra_that_an_encoder_needs(embedder, monkeypatch):
+    monkeypatch.setitem(embed.PACKAGES, "vectors", ("not_installed",))
+    done = CliRunner().invoke(cli.cli, ["doctor", "--port", "1"])
+    assert "needs not_installed: uv sync --extra vectors" in done.stdout
 
 
 def test_doctor_is_content_with_a_project_that_is_set_up(prepared):

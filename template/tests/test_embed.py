@@ -14,13 +14,13 @@ from app import embed, settings
 from app.embed import Encoder
 from app.errors import ConfigError, EncoderDown
 from app.models import Model, Registry
-from tests import kit
+from tests import embedder, kit
 
 pytest.importorskip("numpy", reason="uv sync --extra vectors")
 
 
 @asynccontextmanager
-async def encoder(served: kit.Embedder, **given: object) -> AsyncIterator[Encoder]:
+async def encoder(served: embedder.Embedder, **given: object) -> AsyncIterator[Encoder]:
     """An encoder of this server; `max_running` is the model's, the rest are settings."""
     told = {"provider": "openai-compatible", "kind": "embedding", "name": "e", "region": "local"}
     own = {name: given.pop(name) for name in ("max_running", "key") if name in given}
@@ -37,7 +37,7 @@ def numbers(vector: bytes) -> list[float]:
 
 
 async def test_texts_that_come_together_go_in_one_call_and_each_gets_its_own_vector(project):
-    served, texts = kit.Embedder(), [f"word{n}" for n in range(10)]
+    served, texts = embedder.Embedder(), [f"word{n}" for n in range(10)]
     async with encoder(served) as made:
         vectors = await asyncio.gather(*map(made.vector, texts))
     assert served.heard == [texts]
@@ -45,21 +45,21 @@ async def test_texts_that_come_together_go_in_one_call_and_each_gets_its_own_vec
 
 
 async def test_a_full_call_does_not_wait_for_more(project):
-    served = kit.Embedder()
+    served = embedder.Embedder()
     async with encoder(served, embed_batch=2, embed_wait_ms=60_000) as made:
         await asyncio.gather(*map(made.vector, "abcd"))
     assert sorted(served.heard) == [["a", "b"], ["c", "d"]]
 
 
 async def test_a_lone_text_goes_after_the_delay(project):
-    served = kit.Embedder()
+    served = embedder.Embedder()
     async with encoder(served, embed_wait_ms=1) as made:
         await made.vector("alone")
     assert served.heard == [["alone"]]
 
 
 async def test_the_same_text_at_once_is_asked_for_once(project):
-    served = kit.Embedder(pause_s=0.05)
+    served = embedder.Embedder(pause_s=0.05)
     async with encoder(served, embed_wait_ms=0) as made:
         first = asyncio.create_task(made.vector("same"))
         await asyncio.sleep(0.03)
@@ -68,7 +68,7 @@ async def test_the_same_text_at_once_is_asked_for_once(project):
 
 
 async def test_a_failure_reaches_every_caller_once_and_the_next_text_is_asked_for_again(project):
-    served = kit.Embedder(status=500)
+    served = embedder.Embedder(status=500)
     async with encoder(served) as made:
         said = await asyncio.gather(*map(made.vector, "abc"), return_exceptions=True)
         assert [str(error) for error in said] == ["'e' failed: HTTPStatusError 500"] * 3
@@ -78,7 +78,7 @@ async def test_a_failure_reaches_every_caller_once_and_the_next_text_is_asked_fo
 
 
 async def test_a_caller_that_leaves_takes_no_vector_from_the_others(project):
-    async with encoder(kit.Embedder(pause_s=0.05)) as made:
+    async with encoder(embedder.Embedder(pause_s=0.05)) as made:
         first, second = (asyncio.create_task(made.vector("same")) for _ in range(2))
         await asyncio.sleep(0.02)
         first.cancel()
@@ -87,7 +87,7 @@ async def test_a_caller_that_leaves_takes_no_vector_from_the_others(project):
 
 async def test_more_texts_than_may_wait_are_refused(project, monkeypatch):
     monkeypatch.setattr(embed, "MAX_WAITING", 2)
-    async with encoder(kit.Embedder()) as made:
+    async with encoder(embedder.Embedder()) as made:
         said = await asyncio.gather(*map(made.vector, "abc"), return_exceptions=True)
     assert [isinstance(item, bytes) for item in said] == [True, True, False]
     assert "2 texts wait for 'e'; see max_running" in str(said[2])
@@ -97,7 +97,7 @@ async def test_an_encoder_that_hangs_costs_a_question_two_seconds_and_after_five
     project, monkeypatch
 ):
     monkeypatch.setattr(embed, "QUESTION_S", 0.05)
-    served = kit.Embedder(pause_s=5)
+    served = embedder.Embedder(pause_s=5)
     async with encoder(served, embed_wait_ms=0, max_running=9) as made:
         for text in "abcde":
             with pytest.raises(EncoderDown, match="no vector within"):
@@ -110,7 +110,7 @@ async def test_an_encoder_that_hangs_costs_a_question_two_seconds_and_after_five
 
 @pytest.mark.parametrize("lists", [True, False])
 async def test_vectors_come_as_lists_or_in_base64(project, lists):
-    served = kit.Embedder()
+    served = embedder.Embedder()
     served.lists = lists
     async with encoder(served) as made:
         assert numbers(await made.vector("one")) == served.vector("one")
@@ -118,7 +118,7 @@ async def test_vectors_come_as_lists_or_in_base64(project, lists):
 
 @pytest.mark.parametrize("row", [["x"], "AAAA", [[1.0]], [], "AADAfw=="])  # the last is not a number
 async def test_what_is_no_vector_is_refused(project, monkeypatch, row):
-    served = kit.Embedder()
+    served = embedder.Embedder()
     monkeypatch.setattr(served, "shown", lambda said: row if said == "a" else [1.0])
     async with encoder(served) as made:
         with pytest.raises(EncoderDown, match="ValueError"):
@@ -126,7 +126,7 @@ async def test_what_is_no_vector_is_refused(project, monkeypatch, row):
 
 
 async def test_a_vector_too_few_is_no_other_texts_vector(project):
-    served = kit.Embedder()
+    served = embedder.Embedder()
     async with encoder(served) as made:
 
         async def short(texts: list[str]) -> list[bytes]:
@@ -138,7 +138,7 @@ async def test_a_vector_too_few_is_no_other_texts_vector(project):
 
 
 async def test_the_models_key_is_sent_and_vectors_have_length_one(project):
-    served = kit.Embedder()
+    served = embedder.Embedder()
     async with encoder(served, key="far", keys={"far": "secret-key"}) as made:
         vector = numbers(await made.vector("one two two"))
     assert served.headers["authorization"] == "Bearer secret-key"

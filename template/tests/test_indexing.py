@@ -10,27 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from app import cli, indexing, retrieve, services, settings, shelf, vectors
+from app import cli, indexing, retrieve, services, settings, shelf
 from app.errors import ConfigError, EncoderDown
 from app.shelf import Source
 from tests import kit
+from tests.embedder import own_page
 
 WORDS = Source(Path("pages"), Path("var"))
-
-
-@pytest.fixture
-def embedder(project):
-    """The project searches with the vectors of this server."""
-    pytest.importorskip("numpy", reason="uv sync --extra vectors")
-    served = kit.Embedder()
-    with kit.serve(served.app) as url:
-        kit.encoder(url)
-        yield served
-
-
-async def build(tenant: str = "") -> dict[Source, Path]:
-    """Build every index of the project, or one tenant's."""
-    return await services.index(services.plan(settings.load()), tenant, lambda *_: None)
 
 
 async def words() -> Path:
@@ -48,10 +34,10 @@ async def test_building_again_writes_nothing(project):
 
 
 async def test_only_new_passages_are_encoded(embedder):
-    await build()
+    await kit.index()
     assert len(embedder.texts) == 4
     kit.edit("pages/travel.md", "ninety euros", "a hundred euros")
-    await build()
+    await kit.index()
     assert embedder.texts[4:] == [
         "Travel\nTravel\nTrains are booked in second class. A hotel may cost a hundred euros a night."
     ]
@@ -60,15 +46,15 @@ async def test_only_new_passages_are_encoded(embedder):
 async def test_the_same_passage_is_encoded_once(embedder):
     for name in ("one", "two"):
         kit.write(f"pages/{name}.md", "# Same\n\nThe same words.\n")
-    (path,) = (await build()).values()
+    (path,) = (await kit.index()).values()
     assert embedder.texts.count("Same\nSame\nThe same words.") == 1
-    assert retrieve.Index(path).near(vector(embedder, "same words"))[1][0] > 0.5
+    assert len(retrieve.Index(path).near(embedder.packed("same words"))) == 6
 
 
 async def test_another_model_encodes_everything_again_in_an_index_of_its_own(embedder):
-    before = set((await build()).values())
+    before = set((await kit.index()).values())
     kit.edit("config/models.toml", 'revision = "1"', 'revision = "2"')
-    after = set((await build()).values())
+    after = set((await kit.index()).values())
     assert len(embedder.texts) == 8
     assert before.isdisjoint(after)
     assert all(path.exists() for path in before)  # an older release may still search in it
@@ -78,7 +64,7 @@ async def test_an_index_of_a_way_that_is_gone_longer_is_removed(embedder):
     homes: list[Path] = []
     for pin in "123":
         kit.edit("config/models.toml", 'revision = "', f'revision = "{pin}')
-        homes += [path.parent for path in (await build()).values()]
+        homes += [path.parent for path in (await kit.index()).values()]
     assert [home.exists() for home in homes] == [False, True, True]
 
 
@@ -94,9 +80,9 @@ async def test_a_dead_builds_vectors_are_taken_and_its_files_removed(embedder, m
     monkeypatch.setenv("APP_EMBED_BATCH", "1")
     embedder.left = 3
     with pytest.raises(EncoderDown, match="'e' failed: HTTPStatusError 503"):
-        await build()
+        await kit.index()
     embedder.left = 9
-    (path,) = (await build()).values()
+    (path,) = (await kit.index()).values()
     assert len(set(embedder.texts)) == 4
     assert len(embedder.texts) == 5  # the one that failed is asked for again
     assert {file.suffix for file in path.parent.iterdir()} <= {".db", ""}
@@ -104,10 +90,10 @@ async def test_a_dead_builds_vectors_are_taken_and_its_files_removed(embedder, m
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\0" * 5000])
 async def test_whatever_a_dead_build_left_does_no_harm(embedder, content):
-    (path,) = (await build()).values()
+    (path,) = (await kit.index()).values()
     path.with_suffix(".tmp").write_bytes(content)
     kit.edit("pages/travel.md", "ninety", "eighty")
-    (path,) = (await build()).values()
+    (path,) = (await kit.index()).values()
     assert len(embedder.texts) == 5
     assert retrieve.Index(path).size == 4
 
@@ -119,27 +105,27 @@ async def test_a_page_that_is_not_utf8_is_named(project):
 
 
 async def test_vectors_of_another_length_are_refused(embedder):
-    await build()
+    await kit.index()
     embedder.width = 64
     kit.edit("pages/travel.md", "ninety", "eighty")
     with pytest.raises(EncoderDown, match="give it a revision"):
-        await build()
+        await kit.index()
 
 
 async def test_a_tenants_index_goes_with_its_pages(project):
-    page = kit.own_page("acme", "terms", "# Terms\n\nAcme pays after thirty days.\n")
-    (path,) = (await build("acme")).values()
+    page = own_page("acme", "terms", "# Terms\n\nAcme pays after thirty days.\n")
+    (path,) = (await kit.index("acme")).values()
     remove(page)
-    assert await build("acme") == {}
+    assert await kit.index("acme") == {}
     assert not path.parent.exists()
 
 
 async def test_a_tenants_page_that_is_gone_leaves_no_older_index(project):
-    kit.own_page("acme", "terms", "# Terms\n\nAcme pays after thirty days.\n")
-    page = kit.own_page("acme", "secret", "# Secret\n\nThe door code.\n")
-    await build()
+    own_page("acme", "terms", "# Terms\n\nAcme pays after thirty days.\n")
+    page = own_page("acme", "secret", "# Secret\n\nThe door code.\n")
+    await kit.index()
     remove(page)
-    await build()
+    await kit.index()
     assert "door code" not in contents(Path("var/index/acme"))
 
 
@@ -155,85 +141,19 @@ def remove(page: Path) -> None:
 
 
 def test_index_builds_the_pages_of_one_tenant(project, capsys):
-    kit.own_page("acme", "terms", "# Terms\n\nAcme pays after thirty days.\n")
-    kit.own_page("other", "terms", "# Terms\n\nThe other one pays at once.\n")
+    own_page("acme", "terms", "# Terms\n\nAcme pays after thirty days.\n")
+    own_page("other", "terms", "# Terms\n\nThe other one pays at once.\n")
     with pytest.raises(SystemExit):
         cli.cli(["index", "--tenant", "acme"])
     assert capsys.readouterr().out.startswith("var/documents/acme/pages: 1 pages in var/index/acme/pages-")
     assert [folder.name for folder in Path("var/index").iterdir()] == ["acme"]
 
 
-def vector(embedder: kit.Embedder, said: str) -> bytes:
-    """What the server says of a text, as the app keeps it."""
-    from app import embed
-
-    return embed.unit([embedder.vector(said)])[0]
-
-
-def needs_usearch() -> None:
-    """Skip where the package is missing; imported by the app's own way, as the order of imports matters."""
-    try:
-        vectors.usearch()
-    except ImportError:
-        pytest.skip("uv sync --extra vectors")
-
-
-async def test_a_graph_stands_in_for_many_vectors_and_finds_the_same(embedder, monkeypatch):
-    needs_usearch()
-    exact = retrieve.Index(next(iter((await build()).values())))
-    monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
-    kit.write("pages/more.md", "# More\n\nAnother page.\n")
-    (path,) = (await build()).values()
-    assert path.with_suffix(".graph").exists()
-    graph = retrieve.Index(path)
-    assert graph.vectors.__qualname__.startswith("quick")
-    for said in ("an invoice is due", "the backup at night", "a hotel"):
-        asked = vector(embedder, said)
-        best = [index.passage(index.near(asked)[0][1]) for index in (exact, graph)]
-        assert best[0] == best[1]
-        assert graph.near(asked)[0][0] == pytest.approx(exact.near(asked)[0][0], abs=0.01)
-
-
-@pytest.mark.parametrize("damage", ["torn", "empty", "not installed"])
-async def test_without_its_graph_an_index_compares_every_vector(embedder, monkeypatch, damage):
-    needs_usearch()
-    monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
-    (path,) = (await build()).values()
-    graph = path.with_suffix(".graph")
-    if damage == "not installed":
-        monkeypatch.setitem(sys.modules, "usearch.index", None)
-    else:
-        graph.write_bytes(graph.read_bytes()[: 500 if damage == "torn" else 0])
-    assert retrieve.Index(path).vectors.__qualname__.startswith("exact")
-
-
-async def test_without_usearch_no_graph_is_built(embedder, monkeypatch):
-    monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
-    monkeypatch.setitem(sys.modules, "usearch.index", None)
-    (path,) = (await build()).values()
-    assert not path.with_suffix(".graph").exists()
-    assert retrieve.Index(path).vectors.__qualname__.startswith("exact")
-
-
-def test_a_graph_and_an_onnx_encoder_live_in_one_process():
-    needs_usearch()
-    pytest.importorskip("onnxruntime", reason="uv sync --extra onnx")
-    program = "from app import vectors; vectors.usearch(); import onnxruntime"
-    environment = {**os.environ, "PYTHONPATH": str(kit.ROOT)}
-    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0
-
-
-async def test_a_question_of_another_length_is_told_to_index_again(embedder):
-    (path,) = (await build()).values()
-    with pytest.raises(EncoderDown, match=r"has 2 numbers, the index 256; .*uv run app index"):
-        retrieve.Index(path).near(b"12345678")
-
-
 COMMAND = "import sys; from app.cli import main; sys.argv = ['app', 'index']; main()"
 
 
 async def test_a_build_that_is_killed_again_and_again_leaves_the_old_index_and_ends_at_last(embedder):
-    (old,) = (await build()).values()
+    (old,) = (await kit.index()).values()
     for n in range(60):
         kit.write(f"pages/p{n}.md", f"# Page {n}\n\nThe text number {n} of many.\n")
     embedder.pause_s, begun, kills = 0.02, len(embedder.texts), 6
@@ -241,7 +161,7 @@ async def test_a_build_that_is_killed_again_and_again_leaves_the_old_index_and_e
         kill_in_a_build(random.uniform(0.0, 0.3))
         assert retrieve.search([retrieve.Index(shelf.newest(source()))], "When is an invoice due?", b"", 1)
     embedder.pause_s = 0
-    (path,) = (await build()).values()
+    (path,) = (await kit.index()).values()
     assert path != old
     assert retrieve.Index(path).size == 64
     # Nothing is encoded twice but the call that was under way at each kill.

@@ -8,20 +8,11 @@ from app import library, services, settings
 from app.library import Library
 from app.shelf import Source
 from tests import kit
+from tests.embedder import own_page
 
 BILL = {"question": "When must I pay a bill?"}  # no word of the page that answers it
 TERMS = "# Terms\n\nThe discount of Acme is eleven percent.\n"
 DISCOUNT = {"question": "How large is the discount?"}
-
-
-@pytest.fixture
-def embedder(project):
-    """The project searches with the vectors of this server."""
-    pytest.importorskip("numpy", reason="uv sync --extra vectors")
-    served = kit.Embedder()
-    with kit.serve(served.app) as url:
-        kit.encoder(url)
-        yield served
 
 
 async def found(site: kit.Site, question: str, tenant: str = "") -> list[str]:
@@ -95,8 +86,8 @@ async def test_an_encoder_that_policy_forbids_stops_the_start(embedder):
 @pytest.fixture
 def two_tenants(project):
     """Acme has a page of its own, the other tenant has another."""
-    kit.own_page("acme", "terms", TERMS)
-    kit.own_page("other", "terms", "# Terms\n\nThe discount of the other one is three percent.\n")
+    own_page("acme", "terms", TERMS)
+    own_page("other", "terms", "# Terms\n\nThe discount of the other one is three percent.\n")
 
 
 async def test_a_tenant_finds_its_own_pages_beside_the_shared_ones(two_tenants):
@@ -140,7 +131,7 @@ async def test_a_tenants_page_is_read_by_that_tenant_alone(two_tenants):
 
 async def test_an_answer_from_a_tenants_own_page_is_never_shared(two_tenants):
     kit.edit("features/ask/feature.toml", "cache_ttl_s = 60", "cache_ttl_s = 60\nshared_cache = true")
-    kit.own_page("other", "terms", TERMS)
+    own_page("other", "terms", TERMS)
     async with kit.site(auth="required", pepper=kit.PEPPER) as site:
         cached = []
         for name, key in (await keys(site)).items():
@@ -154,7 +145,7 @@ async def test_a_rebuilt_index_is_noticed_without_a_restart(two_tenants, monkeyp
     monkeypatch.setattr(library, "CHECK_S", -1)
     async with kit.site() as site:
         assert await found(site, "parking", "acme") == []
-        page = kit.own_page("acme", "parking", "# Parking\n\nParking is free.\n")
+        page = own_page("acme", "parking", "# Parking\n\nParking is free.\n")
         await services.index(site.held.plan, "acme", lambda *_: None)
         assert await found(site, "parking", "acme") == ["~/parking"]
         kit.write(page, "")
