@@ -11,7 +11,8 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from app import embed
+from app import embed, services, settings
+from app.shelf import Source
 from tests import kit
 
 ENCODER = """
@@ -80,3 +81,8 @@ def encoder(url: str, pin: str = "1") -> None:
 def own_page(tenant: str, name: str, text: str) -> Path:
     """Write a page of one tenant alone."""
     return kit.write(f"var/documents/{tenant}/pages/{name}.md", text)
+
+
+async def index(tenant: str = "") -> dict[Source, Path]:
+    """Build every index of the project, or one tenant's."""
+    return await services.index(services.plan(settings.load()), tenant, lambda *_: None)

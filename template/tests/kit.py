@@ -26,7 +26,6 @@ from app.db import Usage
 from app.keyless import server
 from app.passages import Passage
 from app.services import Services
-from app.shelf import Source
 
 ROOT = Path(__file__).parent.parent
 PEPPER = "pepper " * 6
@@ -165,11 +164,6 @@ async def site(**given: Any) -> AsyncIterator[Site]:
         httpx2.AsyncClient(transport=transport, base_url="http://test") as http,
     ):
         yield Site(http, app.state.services)
-
-
-async def index(tenant: str = "") -> dict[Source, Path]:
-    """Build every index of the project, or one tenant's."""
-    return await services.index(services.plan(settings.load()), tenant, lambda *_: None)
 
 
 def events(text: str) -> list[tuple[str, dict[str, Any]]]:

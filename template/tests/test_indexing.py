@@ -34,10 +34,10 @@ async def test_building_again_writes_nothing(project):
 
 
 async def test_only_new_passages_are_encoded(embedder):
-    await kit.index()
+    await index()
     assert len(embedder.texts) == 4
     kit.edit("pages/travel.md", "ninety euros", "a hundred euros")
-    await kit.index()
+    await index()
     assert embedder.texts[4:] == [
         "Travel\nTravel\nTrains are booked in second class. A hotel may cost a hundred euros a night."
     ]
@@ -46,15 +46,15 @@ async def test_only_new_passages_are_encoded(embedder):
 async def test_the_same_passage_is_encoded_once(embedder):
     for name in ("one", "two"):
         kit.write(f"pages/{name}.md", "# Same\n\nThe same words.\n")
-    (path,) = (await kit.index()).values()
+    (path,) = (await index()).values()
     assert embedder.texts.count("Same\nSame\nThe same words.") == 1
     assert len(retrieve.Index(path).near(embedder.packed("same words"))) == 6
 
 
 async def test_another_model_encodes_everything_again_in_an_index_of_its_own(embedder):
-    before = set((await kit.index()).values())
+    before = set((await index()).values())
     kit.edit("config/models.toml", 'revision = "1"', 'revision = "2"')
-    after = set((await kit.index()).values())
+    after = set((await index()).values())
     assert len(embedder.texts) == 8
     assert before.isdisjoint(after)
     assert all(path.exists() for path in before)  # an older release may still search in it
@@ -64,7 +64,7 @@ async def test_an_index_of_a_way_that_is_gone_longer_is_removed(embedder):
     homes: list[Path] = []
     for pin in "123":
         kit.edit("config/models.toml", 'revision = "', f'revision = "{pin}')
-        homes += [path.parent for path in (await kit.index()).values()]
+        homes += [path.parent for path in (await index()).values()]
     assert [home.exists() for home in homes] == [False, True, True]
 
 
@@ -80,9 +80,9 @@ async def test_a_dead_builds_vectors_are_taken_and_its_files_removed(embedder, m
     monkeypatch.setenv("APP_EMBED_BATCH", "1")
     embedder.left = 3
     with pytest.raises(EncoderDown, match="'e' failed: HTTPStatusError 503"):
-        await kit.index()
+        await index()
     embedder.left = 9
-    (path,) = (await kit.index()).values()
+    (path,) = (await index()).values()
     assert len(set(embedder.texts)) == 4
     assert len(embedder.texts) == 5  # the one that failed is asked for again
     assert {file.suffix for file in path.parent.iterdir()} <= {".db", ""}
@@ -90,10 +90,10 @@ async def test_a_dead_builds_vectors_are_taken_and_its_files_removed(embedder, m
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\0" * 5000])
 async def test_whatever_a_dead_build_left_does_no_harm(embedder, content):
-    (path,) = (await kit.index()).values()
+    (path,) = (await index()).values()
     path.with_suffix(".tmp").write_bytes(content)
     kit.edit("pages/travel.md", "ninety", "eighty")
-    (path,) = (await kit.index()).values()
+    (path,) = (await index()).values()
     assert len(embedder.texts) == 5
     assert retrieve.Index(path).size == 4
 
@@ -105,27 +105,27 @@ async def test_a_page_that_is_not_utf8_is_named(project):
 
 
 async def test_vectors_of_another_length_are_refused(embedder):
-    await kit.index()
+    await index()
     embedder.width = 64
     kit.edit("pages/travel.md", "ninety", "eighty")
     with pytest.raises(EncoderDown, match="give it a revision"):
-        await kit.index()
+        await index()
 
 
 async def test_a_tenants_index_goes_with_its_pages(project):
     page = own_page("acme", "terms", "# Terms\n\nAcme pays after thirty days.\n")
-    (path,) = (await kit.index("acme")).values()
+    (path,) = (await index("acme")).values()
     remove(page)
-    assert await kit.index("acme") == {}
+    assert await index("acme") == {}
     assert not path.parent.exists()
 
 
 async def test_a_tenants_page_that_is_gone_leaves_no_older_index(project):
     own_page("acme", "terms", "# Terms\n\nAcme pays after thirty days.\n")
     page = own_page("acme", "secret", "# Secret\n\nThe door code.\n")
-    await kit.index()
+    await index()
     remove(page)
-    await kit.index()
+    await index()
     assert "door code" not in contents(Path("var/index/acme"))
 
 
@@ -153,7 +153,7 @@ COMMAND = "import sys; from app.cli import main; sys.argv = ['app', 'index']; ma
 
 
 async def test_a_build_that_is_killed_again_and_again_leaves_the_old_index_and_ends_at_last(embedder):
-    (old,) = (await kit.index()).values()
+    (old,) = (await index()).values()
     for n in range(60):
         kit.write(f"pages/p{n}.md", f"# Page {n}\n\nThe text number {n} of many.\n")
     embedder.pause_s, begun, kills = 0.02, len(embedder.texts), 6
@@ -161,7 +161,7 @@ async def test_a_build_that_is_killed_again_and_again_leaves_the_old_index_and_e
         kill_in_a_build(random.uniform(0.0, 0.3))
         assert retrieve.search([retrieve.Index(shelf.newest(source()))], "When is an invoice due?", b"", 1)
     embedder.pause_s = 0
-    (path,) = (await kit.index()).values()
+    (path,) = (await index()).values()
     assert path != old
     assert retrieve.Index(path).size == 64
     # Nothing is encoded twice but the call that was under way at each kill.

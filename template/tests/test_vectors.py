@@ -9,6 +9,7 @@ import pytest
 from app import retrieve, vectors
 from app.errors import EncoderDown
 from tests import kit
+from tests.embedder import index
 
 
 def needs_usearch() -> None:
@@ -21,10 +22,10 @@ def needs_usearch() -> None:
 
 async def test_a_graph_stands_in_for_many_vectors_and_finds_the_same(embedder, monkeypatch):
     needs_usearch()
-    exact = retrieve.Index(next(iter((await kit.index()).values())))
+    exact = retrieve.Index(next(iter((await index()).values())))
     monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
     kit.write("pages/more.md", "# More\n\nAnother page.\n")
-    (path,) = (await kit.index()).values()
+    (path,) = (await index()).values()
     assert path.with_suffix(".graph").exists()
     graph = retrieve.Index(path)
     assert graph.vectors.__qualname__.startswith("quick")
@@ -39,7 +40,7 @@ async def test_a_graph_stands_in_for_many_vectors_and_finds_the_same(embedder, m
 async def test_without_its_graph_an_index_compares_every_vector(embedder, monkeypatch, damage):
     needs_usearch()
     monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
-    (path,) = (await kit.index()).values()
+    (path,) = (await index()).values()
     graph = path.with_suffix(".graph")
     if damage == "not installed":
         monkeypatch.setitem(sys.modules, "usearch.index", None)
@@ -51,7 +52,7 @@ async def test_without_its_graph_an_index_compares_every_vector(embedder, monkey
 async def test_without_usearch_no_graph_is_built(embedder, monkeypatch):
     monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
     monkeypatch.setitem(sys.modules, "usearch.index", None)
-    (path,) = (await kit.index()).values()
+    (path,) = (await index()).values()
     assert not path.with_suffix(".graph").exists()
     assert retrieve.Index(path).vectors.__qualname__.startswith("exact")
 
@@ -65,6 +66,6 @@ def test_a_graph_and_an_onnx_encoder_live_in_one_process():
 
 
 async def test_a_question_of_another_length_is_told_to_index_again(embedder):
-    (path,) = (await kit.index()).values()
+    (path,) = (await index()).values()
     with pytest.raises(EncoderDown, match=r"has 2 numbers, the index 256; .*uv run app index"):
         retrieve.Index(path).near(b"12345678")
