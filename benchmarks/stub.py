@@ -9,7 +9,9 @@ latency of every answer, and `GET /` tells it with the number of calls.
 
 import argparse
 import asyncio
+import base64
 import json
+from array import array
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
@@ -20,6 +22,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ANSWER = '{"answer": "The delivery is late by two days.", "reasons": ["customs", "a strike"]}'
+VECTOR = base64.b64encode(array("f", [1 / (n + 1) for n in range(384)]).tobytes()).decode()
 SLOW_S = 5.0
 TRICKLE_S = 0.4
 USAGE = {"prompt_tokens": 120, "completion_tokens": 24, "total_tokens": 144}
@@ -56,6 +59,10 @@ class Stub:
         path, respond = str(scope["path"]), whole(send)
         if path.startswith("/latency/"):
             self.latency_ms = float(path.rpartition("/")[2])
+        if path.endswith("/embeddings"):
+            texts = json.loads(await read(receive))["input"]
+            await asyncio.sleep(self.latency_ms / 1000)
+            return await respond(200, embeddings(len(texts)))
         if not path.endswith("/chat/completions"):
             told = {"calls": self.calls, "latency_ms": self.latency_ms}
             return await respond(200, json.dumps(told).encode())
@@ -164,6 +171,12 @@ def completion(model: str, said: str) -> dict[str, Any]:
     message = {"role": "assistant", "content": said}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     return {**envelope(model), "object": "chat.completion", "choices": [choice], "usage": USAGE}
+
+
+def embeddings(count: int) -> bytes:
+    """So many vectors, all the same."""
+    rows = (f'{{"index": {number}, "embedding": "{VECTOR}"}}' for number in range(count))
+    return f'{{"data": [{", ".join(rows)}]}}'.encode()
 
 
 def chunk(model: str, piece: str | None) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def prefix(tenant: str) -> str:
 
 def key(tenant: str, *parts: object) -> str:
     """The key of an answer: whose it is, and a hash of what decides it, spacing and Unicode forms aside."""
-    told = json.dumps([normalised(part) if isinstance(part, str) else part for part in parts])
+    told = json.dumps([normalised(part) if isinstance(part, str) else part for part in parts], default=str)
     return prefix(tenant) + hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from app import cli_tenant
@@ -129,15 +130,24 @@ def setup() -> None:
 
 
 @cli.command()
-def index() -> None:
-    """Index the pages that features search; pages that did not change cost nothing."""
-    from app import retrieve, services, settings
+def index(tenant: Annotated[str, typer.Option(help="only the own pages of this tenant")] = "") -> None:
+    """Index the pages that features search; passages that did not change cost nothing."""
+    from app import services, settings, shelf
 
     found = services.plan(settings.load())
-    for corpus in services.corpora(found):
-        with err.status(f"indexing {corpus}"):
-            path = retrieve.build(corpus, found.settings.var_dir)
-        out.print(f"{corpus}: {len(retrieve.pages(corpus))} pages in {path}", highlight=False)
+    with Progress(console=err, transient=True) as bar:
+        tasks: dict[shelf.Source, TaskID] = {}
+
+        def tick(source: shelf.Source, done: int, of: int) -> None:
+            if source not in tasks:
+                tasks[source] = bar.add_task(f"{source.folder}")
+            bar.update(tasks[source], completed=done, total=of)
+
+        built = asyncio.run(services.index(found, tenant, tick))
+    for source, path in built.items():
+        out.print(
+            f"{source.folder}: {len(shelf.pages(source))} pages in {path}", highlight=False, soft_wrap=True
+        )
 
 
 @cli.command()

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import clients, db, services, settings
+from app import clients, db, embed, services, settings
 from app.errors import ConfigError
 from app.services import Plan
 
@@ -93,12 +93,13 @@ async def data(plan: Plan) -> list[Finding]:
     finally:
         await engine.dispose()
     found = [Finding(not fault, "the database answers and is migrated", fault)]
-    for corpus in services.corpora(plan):
-        try:
-            services.open_index(plan, corpus).close()
-            found.append(Finding(True, f"the index of {corpus.as_posix()} is fresh"))
-        except ConfigError as error:
-            found.append(Finding(False, f"the index of {corpus.as_posix()} is fresh", str(error)))
+    stale = {fault.path: str(fault) for fault in services.unindexed(plan)}
+    for corpus in dict.fromkeys(source.corpus for source in plan.sources()):
+        fresh = f"the index of {corpus.as_posix()} is fresh"
+        found.append(Finding(corpus not in stale, fresh, stale.get(corpus, "")))
+    for name in sorted({source.encoder for source in plan.sources()} - {""}):
+        lacks = embed.lacking(plan.registry.models[name])
+        found.append(Finding(not lacks, f"the encoder '{name}' has what it needs", lacks))
     return found
 
 

@@ -12,6 +12,7 @@ AppError
 │   ├── Blocked          422
 │   ├── RateLimited      429
 │   └── QueueFull        429
+├── EncoderDown          503; a request goes on with words alone, only `app index` ends
 ├── TiersExhausted       503
 └── Unavailable          503
 """
@@ -137,6 +138,13 @@ class Unavailable(AppError):
     status = 503
     code = "unavailable"
     retry_after_s = 5
+
+
+class EncoderDown(AppError):
+    """A text gets no vector: the embedding model fails, rests, or has too much to do."""
+
+    status = 503
+    code = "encoder_down"
 
 
 class TiersExhausted(AppError):

@@ -87,3 +87,10 @@ def write_atomic(path: Path, text: str) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     scratch.write_text(text, encoding="utf-8", newline="\n")
     scratch.replace(path)
+
+
+def publish(scratch: Path, path: Path) -> None:
+    """Put a finished file in its place, on disk before its name is."""
+    with scratch.open("rb") as written:
+        os.fsync(written.fileno())
+    scratch.replace(path)

@@ -5,7 +5,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 
-from app import retrieve, tenants
+from app import shelf, tenants
 from app.errors import NotFound
 from app.services import Plan, Services
 
@@ -51,17 +51,18 @@ def routes(plan: Plan) -> APIRouter:
     @router.get("/v1/pages/{feature}/{page:path}")
     async def cited(feature: str, page: str, request: Request) -> dict[str, str]:
         held: Services = request.app.state.services
-        await held.access.caller(tenants.bearer(request.headers))
-        return {"page": page, "text": page_text(plan, feature, page)}
+        caller = await held.access.caller(tenants.bearer(request.headers))
+        return {"page": page, "text": page_text(plan, feature, page, caller.id)}
 
     return router
 
 
-def page_text(plan: Plan, feature: str, page: str) -> str:
-    """A page of the corpus that a feature searches; raise NotFound for any other file."""
+def page_text(plan: Plan, feature: str, page: str, tenant: str) -> str:
+    """A page of the corpus that a feature searches, or of the tenant's own; else raise NotFound."""
     found = plan.features.get(feature)
-    corpus = Path(found.spec.retrieval.corpus) if found and found.spec.retrieval else None
-    names = retrieve.pages(corpus) if corpus else {}
+    wanted = found.spec.retrieval if found else None
+    owner = tenant if page.startswith(shelf.OWN) else ""
+    names = shelf.pages(plan.source(wanted, owner)) if wanted else {}
     if page not in names:
         raise NotFound(f"no page '{page[:80]}' in what feature '{feature[:40]}' searches")
     return names[page].read_text(encoding="utf-8")

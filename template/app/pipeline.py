@@ -16,8 +16,8 @@ from app import (
     policy,
     recall,
     reply,
-    retrieve,
     shape,
+    shelf,
     text,
     tiers,
 )
@@ -66,7 +66,7 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
         try:
             owner = caller.id, ask.user, ask.conversation
             history, summarised = await recall.history(services, feature, owner, targets, checked.vault, bill)
-            found = [*ask.planted, *await searched(services, feature, caller, checked.values)]
+            found = [*ask.planted, *await searched(services, feature, caller, checked.values, row)]
             context = min(model.context for model in models.values())
             fitted = budget.fit(feature, prompt, checked.values, found, history.tokens(), context)
             canary = leak.canary(plan.settings.pepper.get_secret_value(), prompt.digest)
@@ -74,8 +74,10 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
                 await services.recorder.keep(outcome.result(ask, row, "running", None, plan.settings.lease_s))
             emit(Event("meta", {"id": row.id, "feature": feature.name, "prompt": prompt.version}))
 
-            scope = "" if spec.shared_cache and not ask.conversation else caller.id
-            told = (fitted.asked.system, fitted.asked.user, history.digest(), list(models))
+            seen = fitted.passages
+            own = ask.conversation or any(passage.page.startswith(shelf.OWN) for passage in seen)
+            told = (fitted.asked.system, fitted.asked.user, seen, history.digest(), list(models))
+            scope = "" if spec.shared_cache and not own else caller.id
             key = cache.key(scope, feature.name, plan.digests[feature.name], *told)
             outlet = Outlet(row, lambda: leak.Watch(prompt.system, canary), checked.vault, emit)
             async with services.cache.once(key, spec.cache_ttl_s):
@@ -124,13 +126,17 @@ async def prepared(ask: Ask) -> dict[str, str]:
 
 
 async def searched(
-    services: Services, feature: Feature, caller: Caller, values: dict[str, str]
+    services: Services, feature: Feature, caller: Caller, values: dict[str, str], row: Row
 ) -> list[Passage]:
-    """The passages for this input; none for a feature that searches nothing."""
-    wanted = feature.spec.retrieval
+    """The passages for this input, where vectors fail by words alone; none for a feature without a search."""
+    wanted, spec = feature.spec.retrieval, feature.spec
     if not wanted:
         return []
-    return await retrieve.search(services.indexes, wanted.corpus, caller.id, values[wanted.query], wanted.k)
+    source, scope = services.plan.source(wanted, caller.id), "" if spec.shared_cache else caller.id
+    asked = values[wanted.query], wanted.k, scope, spec.cache_ttl_s
+    found = await services.library.search(source, *asked)
+    row.flags += ["words-only"] if found.words_only else []
+    return found.passages
 
 
 def called(

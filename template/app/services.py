@@ -2,29 +2,34 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import httpx2
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from pydantic_ai.models import Model as Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import clients, db, features, flags, models, policy, quality, retrieve, settings, shape
+from app import clients, db, embed, features, flags, indexing, models, policy, quality, settings, shape, shelf
 from app.access import Access, Caller
 from app.breaker import Breaker
 from app.cache import Answers
+from app.embed import Encoder
 from app.errors import ConfigError, Fault
 from app.features import Feature
+from app.library import Library
 from app.limits import Limits
 from app.metrics import Metrics
 from app.models import Model, Registry
 from app.policy import Policy
 from app.record import Recorder
 from app.results import Queue
-from app.retrieve import Index
 from app.settings import Settings
+from app.shelf import Source
+from app.spec import Retrieval
 from app.tiers import Target
 
 
@@ -45,6 +50,17 @@ class Plan:
         economy = feature.spec.economy
         return economy is not None and feature.name in self.economical and caller.share >= economy.above
 
+    def source(self, wanted: Retrieval, tenant: str = "") -> Source:
+        """The pages that a feature searches, or a tenant's own beside them."""
+        model = self.registry.models.get(wanted.embeddings)
+        pin = model.pin if model else ""
+        return Source(Path(wanted.corpus), self.settings.var_dir, wanted.embeddings, pin, tenant)
+
+    def sources(self) -> list[Source]:
+        """What features search, each once."""
+        named = [self.source(f.spec.retrieval) for f in self.features.values() if f.spec.retrieval]
+        return list(dict.fromkeys(named))
+
 
 @dataclass(frozen=True)
 class Services:
@@ -56,7 +72,7 @@ class Services:
     clients: dict[str, Client]
     breakers: dict[str, Breaker]
     cache: Answers
-    indexes: dict[str, Index]
+    library: Library
     limits: Limits
     recorder: Recorder
     queue: Queue
@@ -111,24 +127,50 @@ def contradictions(
         if spec.use_case not in rules.use_cases:
             what = f"'{spec.use_case}' is not in policy.toml (known: {policy.known(rules)})"
             faults.append(Fault(toml, "use_case", what))
-        if spec.retrieval and not retrieve.pages(Path(spec.retrieval.corpus)):
+        if spec.retrieval and not shelf.pages(Source(Path(spec.retrieval.corpus), config.var_dir)):
             what = f"'{spec.retrieval.corpus}' holds no markdown page"
             faults.append(Fault(toml, "retrieval.corpus", what))
+        if spec.retrieval and (what := misfit(spec.retrieval.embeddings, spec.use_case, registry, rules)):
+            faults.append(Fault(toml, "retrieval.embeddings", what))
     return faults
 
 
-def corpora(found: Plan) -> list[Path]:
-    """The folders that features search, each once."""
-    named = [f.spec.retrieval.corpus for f in found.features.values() if f.spec.retrieval]
-    return [Path(name) for name in dict.fromkeys(named)]
+def misfit(name: str, use_case: str, registry: Registry, rules: Policy) -> str:
+    """Why a feature may not use this embedding model, and the remedy; nothing where all is well."""
+    model, rule = registry.models.get(name), rules.use_cases.get(use_case)
+    if name and (not model or model.kind != "embedding"):
+        known = ", ".join(n for n, m in registry.models.items() if m.kind == "embedding") or "none"
+        return f"'{name}' is no model of kind embedding in models.toml (known: {known})"
+    why = policy.why_not(rule, model) if rule and model else ""
+    return f"'{name}': {why} for '{use_case}'; allow it in policy.toml" if why else ""
 
 
-def open_index(found: Plan, corpus: Path) -> Index:
-    """The index of a corpus; raise ConfigError where `app setup` has not built it."""
-    path = retrieve.path_for(corpus, found.settings.var_dir)
-    if not path.exists():
-        raise ConfigError([Fault(corpus, "", "has no index for its present pages: run 'uv run app setup'")])
-    return Index(path)
+def unindexed(found: Plan) -> list[Fault]:
+    """Every corpus that has changed since its index was built, or has none."""
+    what = "has no index for its present pages: run 'uv run app setup'"
+    return [Fault(source.corpus, "", what) for source in found.sources() if not shelf.path(source).exists()]
+
+
+def encoders(found: Plan, http: httpx2.AsyncClient) -> dict[str, Encoder]:
+    """The embedding models that features name; raise ConfigError where one lacks something."""
+    names = {source.encoder for source in found.sources()} - {""}
+    return embed.connect(found.registry, names, found.settings, http)
+
+
+async def index(found: Plan, tenant: str, tick: Callable[[Source, int, int], None]) -> dict[Source, Path]:
+    """Build the indexes of one tenant's pages, or with no name of all; gives those that there are now."""
+    if faults := models.verify(found.registry, found.settings.config_dir):
+        raise ConfigError(faults)
+    shared = found.sources()
+    built: dict[Source, Path] = {}
+    owners = [tenant] if tenant else ["", *shelf.tenants(found.settings.var_dir)]
+    async with httpx2.AsyncClient() as http:
+        known = encoders(found, http)
+        for source in [source.of(owner) for owner in owners for source in shared]:
+            path = await indexing.build(source, known.get(source.encoder), partial(tick, source))
+            indexing.retire({other.of(source.tenant).home for other in shared}, source)
+            built |= {source: path} if path else {}
+    return built
 
 
 async def setup(found: Plan) -> None:
@@ -138,8 +180,7 @@ async def setup(found: Plan) -> None:
         await db.migrate(engine)
     finally:
         await engine.dispose()
-    for corpus in corpora(found):
-        retrieve.build(corpus, found.settings.var_dir)
+    await index(found, "", lambda *_: None)
 
 
 @asynccontextmanager
@@ -147,18 +188,17 @@ async def start(found: Plan) -> AsyncIterator[Services]:
     """Open everything in the running loop; close it when the app ends."""
     if found.settings.auth == "required":
         settings.pepper(found.settings)
-    if faults := models.verify(found.registry, found.settings.config_dir):
+    if faults := [*models.verify(found.registry, found.settings.config_dir), *unindexed(found)]:
         raise ConfigError(faults)
     engine = db.connect(found.settings.database_url)
     store = Answers(found.settings.cache_url)
     async with clients.pool(found.registry, found.settings.model_timeout_s) as http:
         recorder = None
-        indexes: dict[str, Index] = {}
+        library = Library({}, store)
         try:
             await db.require(engine)
-            for corpus in corpora(found):
-                indexes[str(corpus)] = open_index(found, corpus)
             objectives_s = {f.name: f.spec.slo.p95_ms / 1000 for f in found.features.values()}
+            library.encoders = encoders(found, http)
             callers = clients.connect(found.registry, found.settings, http)
             recorder = Recorder(engine, Metrics(objectives_s))
             counters = Limits(found.settings.rate_per_minute, found.settings.limits_url)
@@ -166,13 +206,12 @@ async def start(found: Plan) -> AsyncIterator[Services]:
             breakers = {name: Breaker() for name in callers}
             queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
             yield Services(
-                found, engine, access, callers, breakers, store, indexes, counters, recorder, queue
+                found, engine, access, callers, breakers, store, library, counters, recorder, queue
             )
         finally:
             if recorder:
                 await recorder.close()
-            for index in indexes.values():
-                index.close()
+            library.close()
             await store.close()
             await engine.dispose()
 

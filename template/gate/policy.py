@@ -14,7 +14,7 @@ from app.services import Plan
 
 
 def violations(plan: Plan) -> list[Fault]:
-    """Every tier without a permitted model, and every encoder that may not be used."""
+    """Every tier without a permitted model."""
     faults = []
     for feature in plan.features.values():
         for tier, path, key in reachable(plan, feature):
@@ -23,8 +23,6 @@ def violations(plan: Plan) -> list[Fault]:
             except NotAllowed as error:
                 remedy = "allow one in policy.toml, or name another tier"
                 faults.append(Fault(path, key, f"tier '{tier}': {error}; {remedy}"))
-        if what := encoder(plan, feature):
-            faults.append(Fault(feature.folder / "feature.toml", "retrieval.embeddings", what))
     return faults
 
 
@@ -37,17 +35,6 @@ def reachable(plan: Plan, feature: Feature) -> list[tuple[str, Path, str]]:
     content = json.loads(flags.read_text(encoding="utf-8")) if flags.exists() else {}
     flag = content.get("flags", {}).get(f"{feature.name}.tier", {})
     return found + [(tier, flags, f"{feature.name}.tier") for tier in flag.get("variants", {}).values()]
-
-
-def encoder(plan: Plan, feature: Feature) -> str:
-    """Why a feature's embedding model may not be used, and the remedy; nothing where all is well."""
-    wanted = feature.spec.retrieval.embeddings if feature.spec.retrieval else ""
-    model = plan.registry.models.get(wanted)
-    if wanted and (not model or model.kind != "embedding"):
-        known = ", ".join(n for n, m in plan.registry.models.items() if m.kind == "embedding") or "none"
-        return f"'{wanted}' is no model of kind embedding in models.toml (known: {known})"
-    why = policy.why_not(plan.policy.use_cases[feature.spec.use_case], model) if model else ""
-    return f"'{wanted}': {why} for '{feature.spec.use_case}'; allow it in policy.toml" if why else ""
 
 
 def models_table(plan: Plan) -> Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.keyless import server
+from tests import embedder as embeddings
 from tests import kit
 
 
@@ -42,3 +43,13 @@ def keyless_url() -> Iterator[str]:
     """The keyless model as a server on this machine."""
     with kit.serve(server.create_server()) as url:
         yield url
+
+
+@pytest.fixture
+def embedder(project: Path) -> Iterator[embeddings.Embedder]:
+    """The project searches with the vectors of this server."""
+    pytest.importorskip("numpy", reason="uv sync --extra vectors")
+    served = embeddings.Embedder()
+    with kit.serve(served.app) as url:
+        embeddings.encoder(url)
+        yield served

@@ -9,7 +9,7 @@ import pytest
 from app import cache, prewarm
 from app.cache import Answers
 from app.errors import ConfigError
-from tests import kit
+from tests import embedder, kit
 
 ANSWER = {"output": {"result": "kept"}, "text": "kept", "model": "m"}
 
@@ -93,6 +93,24 @@ async def test_prewarm_asks_what_was_asked_most(project):
     assert await prewarm.run(replace(plan, settings=warm), 1) == {"ask": (1, 0)}
     async with kit.site(cache_url="sqlite:///var/cache.db") as site:
         assert (await site.post("ask", kit.QUESTION)).json()["meta"]["cached"]
+
+
+async def test_prewarm_makes_the_vectors_of_each_tenants_questions_where_answers_are_not_shared(project):
+    pytest.importorskip("numpy", reason="uv sync --extra vectors")
+    served = embedder.Embedder()
+    with kit.serve(served.app) as url:
+        embedder.encoder(url)
+        async with kit.site(cache_url="") as site:
+            await site.post("ask", kit.QUESTION)
+            rows = len(await site.rows())
+            plan = site.held.plan
+        warm = plan.settings.model_copy(update={"cache_url": "sqlite:///var/cache.db"})
+        assert await prewarm.run(replace(plan, settings=warm), 1) == {"ask": (1, 0)}
+        async with kit.site(cache_url="sqlite:///var/cache.db") as site:
+            before = len(served.texts)
+            assert not (await site.post("ask", kit.QUESTION)).json()["meta"]["cached"]
+            assert len(await site.rows()) == rows + 1
+    assert len(served.texts) == before
 
 
 async def test_prewarm_refuses_a_cache_that_dies_with_it(project):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app import alerts, cli, db, features, main, retrieve, scaffold
+from app import alerts, cli, db, embed, features, main, scaffold
 from app.alerts import Finding
 from app.errors import ConfigError
 from tests import kit
@@ -106,12 +106,12 @@ def test_setup_makes_tables_and_index_and_seed_the_tenants_and_both_repeat(proje
         run("setup")
         assert run("seed").startswith("tenants: acme; 0 rows")
     assert Path("var/app.db").exists()
-    assert retrieve.path_for(Path("pages"), Path("var")).exists()
+    assert list(Path("var/index/_shared").glob("pages-*/*.db"))
     assert "20.00" in run("tenant", "list")
 
 
 def test_index_says_how_many_pages_it_holds(project):
-    assert run("index").startswith("pages: 3 pages in var/index/pages-")
+    assert run("index").startswith("pages: 3 pages in var/index/_shared/pages-")
 
 
 def test_a_tenant_gets_a_key_that_is_shown_once(prepared):
@@ -180,6 +180,12 @@ def test_doctor_names_a_remedy_for_each_thing_that_lacks(project, monkeypatch):
     assert done.exit_code == 1
     for remedy in ("git init", "uv lock", "not read: APP_PEPER", "openssl rand", "chmod 600", "app setup"):
         assert remedy in done.stdout
+
+
+def test_doctor_names_the_extra_that_an_encoder_needs(embedder, monkeypatch):
+    monkeypatch.setitem(embed.PACKAGES, "vectors", ("not_installed",))
+    done = CliRunner().invoke(cli.cli, ["doctor", "--port", "1"])
+    assert "needs not_installed: uv sync --extra vectors" in done.stdout
 
 
 def test_doctor_is_content_with_a_project_that_is_set_up(prepared):

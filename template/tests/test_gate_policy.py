@@ -78,8 +78,8 @@ def economy(tier: str) -> str:
 )
 def test_the_encoder_of_a_feature_must_embed_and_be_permitted(project, capsys, name, said):
     kit.edit("features/ask/feature.toml", 'query = "question"', f'query = "question"\nembeddings = "{name}"')
-    assert gate(registry=KEYLESS + ENCODER) == 1
-    assert f"features/ask/feature.toml: retrieval.embeddings: {said}" in capsys.readouterr().out
+    assert gate(registry=KEYLESS + ENCODER) == 2
+    assert f"features/ask/feature.toml: retrieval.embeddings: {said}" in capsys.readouterr().err
 
 
 def test_a_permitted_encoder_passes(project):

@@ -5,20 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from app import passages, retrieve, services, settings, text
-from app.errors import ConfigError
+from app import indexing, passages, retrieve, text
 from app.keyless import read
+from app.shelf import Source
 from tests import kit
 
-PAGES, VAR = Path("pages"), Path("var")
+PAGES = Path("pages")
 
 
 @pytest.fixture
-def index(project):
+async def index(project):
     """The index of the project's pages."""
-    opened = retrieve.Index(retrieve.build(PAGES, VAR))
+    opened = retrieve.Index(await indexing.build(Source(PAGES, Path("var")), None, lambda *_: None))
     yield opened
     opened.close()
+
+
+def found(index, question, k):
+    """The pages that words alone find."""
+    return [passage.page for passage in retrieve.search([index], question, b"", k)]
 
 
 @pytest.mark.parametrize(
@@ -31,12 +36,12 @@ def index(project):
     ],
 )
 def test_the_right_page_comes_first(index, question, page):
-    assert index.search(question, 3)[0].page == page
+    assert found(index, question, 3)[0] == page
 
 
 @pytest.mark.parametrize("question", ["", "   ", "the of and", "zebra", "🙂", "\u0000", "***", '"'])
 def test_a_question_with_no_known_word_finds_nothing(index, question):
-    assert index.search(question, 3) == []
+    assert found(index, question, 3) == []
 
 
 @pytest.mark.parametrize(
@@ -53,43 +58,11 @@ def test_a_question_with_no_known_word_finds_nothing(index, question):
     ],
 )
 def test_query_language_in_a_question_is_only_words(index, question):
-    assert index.search(question, 1)[0].page == "invoices"
+    assert found(index, question, 1) == ["invoices"]
 
 
 def test_gives_at_most_k_passages(index):
-    assert len(index.search("invoice backup hotel court", 2)) == 2
-
-
-def test_building_again_changes_nothing(project):
-    path = retrieve.build(PAGES, VAR)
-    before = path.stat().st_mtime_ns
-    assert retrieve.build(PAGES, VAR) == path
-    assert path.stat().st_mtime_ns == before
-
-
-def test_a_build_leaves_nothing_but_the_index(project):
-    path = retrieve.build(PAGES, VAR)
-    path.unlink()
-    half = path.with_name(f".{path.name}.1.tmp")
-    half.write_bytes(b"half an index")
-    assert retrieve.build(PAGES, VAR) == path
-    assert [p for p in path.parent.iterdir() if p != half] == [path]
-
-
-def test_a_changed_page_makes_another_index_and_keeps_the_old_one(project):
-    old = retrieve.build(PAGES, VAR)
-    kit.edit(PAGES / "travel.md", "ninety euros", "a hundred euros")
-    new = retrieve.build(PAGES, VAR)
-    assert new != old
-    assert old.exists()
-
-
-def test_the_app_does_not_start_on_an_index_of_other_pages(project):
-    found = services.plan(settings.load())
-    retrieve.build(PAGES, VAR)
-    kit.edit(PAGES / "travel.md", "ninety", "eighty")
-    with pytest.raises(ConfigError, match="uv run app setup"):
-        services.open_index(found, PAGES)
+    assert len(found(index, "invoice backup hotel court", 2)) == 2
 
 
 def test_the_index_is_opened_for_reading_only(index):
@@ -97,11 +70,11 @@ def test_the_index_is_opened_for_reading_only(index):
         index.connection.execute("delete from passage")
 
 
-async def test_the_indexes_are_closed_with_the_app(project):
-    async with kit.site() as site:
-        index = site.held.indexes["pages"]
+def test_the_file_is_released_with_the_index(index):
+    connection = index.connection
+    index.close()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        index.search("invoice", 1)
+        connection.execute("select 1")
 
 
 def test_a_page_becomes_passages_with_title_and_heading(project):
@@ -146,12 +119,6 @@ def test_a_heading_with_quotation_marks_is_still_a_source():
     shown = passages.show([passages.Passage("done", "Done", 'What "done" & <ready> mean', "Done is tested.")])
     source = read.task("", f"<passages>\n{shown}\n</passages>").sources[0]
     assert source.topic == 'done What "done" & <ready> mean'
-
-
-def test_a_page_that_is_not_utf8_is_named(project):
-    (PAGES / "bad.md").write_bytes(b"# Bad\n\n\xff")
-    with pytest.raises(ConfigError, match=r"bad.md: not UTF-8"):
-        retrieve.build(PAGES, Path("var"))
 
 
 @pytest.mark.parametrize(

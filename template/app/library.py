@@ -1,0 +1,109 @@
+"""The indexes that are open, and the search in them: what all tenants share, and what is the caller's own."""
+
+import asyncio
+import base64
+import sqlite3
+import time
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+
+from app import cache, retrieve, shelf
+from app.cache import Answers
+from app.embed import Encoder
+from app.errors import EncoderDown
+from app.passages import Passage
+from app.retrieve import Index
+from app.shelf import Source
+
+MAX_OPEN = 200
+# How long an index that was built anew may go unnoticed.
+CHECK_S = 1.0
+# Above so many passages a search takes milliseconds: it leaves the loop to others.
+INLINE_PASSAGES = 2_000
+
+
+@dataclass
+class Held:
+    """An index, if there is one, and the state of its folder when it was opened."""
+
+    index: Index | None = None
+    stamp_ns: int = -1
+    checked_s: float = 0
+
+
+@dataclass(frozen=True)
+class Found:
+    """The passages, best first; whether vectors would have helped but there were none."""
+
+    passages: list[Passage]
+    words_only: bool = False
+
+
+class Library:
+    """Every index that was searched lately, opened at its first use."""
+
+    def __init__(self, encoders: dict[str, Encoder], answers: Answers) -> None:
+        self.encoders, self.answers = encoders, answers
+        self.held: LRUCache[Source, Held] = LRUCache(MAX_OPEN)
+        self.opening = asyncio.Lock()
+
+    async def search(self, source: Source, question: str, k: int, scope: str, ttl_s: int) -> Found:
+        """The passages for a question: the tenant's own pages and those of the corpus, ranked together.
+
+        The question's vector is kept for `ttl_s` seconds, for this tenant alone if `scope` names it.
+        """
+        found = [await self.index(source), await self.index(source.of(""))]
+        indexes = [index for index in found if index]
+        try:
+            vector = await self.vector(source, question, scope, ttl_s) if source.encoder else b""
+            return Found(await ranked(indexes, question, vector, k))
+        except EncoderDown:
+            return Found(await ranked(indexes, question, b"", k), words_only=True)
+
+    async def vector(self, source: Source, question: str, scope: str, ttl_s: int) -> bytes:
+        """The question's vector, kept by its content and the model's pin."""
+        key = cache.key(scope, "vector", source.pin, question)
+        if kept := await self.answers.get(key, ttl_s):
+            return base64.b64decode(kept["vector"])
+        made = await self.encoders[source.encoder].vector(question)
+        await self.answers.put(key, {"vector": base64.b64encode(made).decode()}, ttl_s)
+        return made
+
+    async def index(self, source: Source) -> Index | None:
+        """The index as it is now; at most once in CHECK_S it is asked whether its folder has changed."""
+        held = self.held.get(source)
+        if held and time.monotonic() - held.checked_s < CHECK_S:
+            return held.index
+        async with self.opening:
+            held = self.held.setdefault(source, Held())
+            stamp_ns = source.home.stat().st_mtime_ns if source.home.exists() else 0
+            if held.stamp_ns != stamp_ns:
+                held.index = await asyncio.to_thread(look, source, held.index)
+            held.stamp_ns, held.checked_s = stamp_ns, time.monotonic()
+        return held.index
+
+    def close(self) -> None:
+        """Release the files and the encoders."""
+        for held in self.held.values():
+            if held.index:
+                held.index.close()
+        for encoder in self.encoders.values():
+            encoder.close()
+
+
+async def ranked(indexes: list[Index], question: str, vector: bytes, k: int) -> list[Passage]:
+    """Search on the loop where that is shorter than the way to a thread."""
+    asked = (indexes, question, vector, k)
+    if sum(index.size for index in indexes) <= INLINE_PASSAGES:
+        return retrieve.search(*asked)
+    return await asyncio.to_thread(retrieve.search, *asked)
+
+
+def look(source: Source, before: Index | None) -> Index | None:
+    """Open the newest index, unless it is the one that is open."""
+    try:
+        path = shelf.newest(source)
+        return before if before and before.path == path else Index(path) if path else None
+    except (OSError, sqlite3.Error):  # it was removed just now, so the folder has changed once more
+        return before

@@ -1,0 +1,71 @@
+"""The nearest vectors: all compared, or found by a graph."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from app import retrieve, vectors
+from app.errors import EncoderDown
+from tests import kit
+from tests.embedder import index
+
+
+def needs_usearch() -> None:
+    """Skip where the package is missing; imported by the app's own way, as the order of imports matters."""
+    try:
+        vectors.usearch()
+    except ImportError:
+        pytest.skip("uv sync --extra vectors")
+
+
+async def test_a_graph_stands_in_for_many_vectors_and_finds_the_same(embedder, monkeypatch):
+    needs_usearch()
+    exact = retrieve.Index(next(iter((await index()).values())))
+    monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
+    kit.write("pages/more.md", "# More\n\nAnother page.\n")
+    (path,) = (await index()).values()
+    assert path.with_suffix(".graph").exists()
+    graph = retrieve.Index(path)
+    assert graph.vectors.__qualname__.startswith("quick")
+    for said in ("an invoice is due", "the backup at night", "a hotel"):
+        asked = embedder.packed(said)
+        best = [index.passage(index.near(asked)[0][1]) for index in (exact, graph)]
+        assert best[0] == best[1]
+        assert graph.near(asked)[0][0] == pytest.approx(exact.near(asked)[0][0], abs=0.01)
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "not installed"])
+async def test_without_its_graph_an_index_compares_every_vector(embedder, monkeypatch, damage):
+    needs_usearch()
+    monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
+    (path,) = (await index()).values()
+    graph = path.with_suffix(".graph")
+    if damage == "not installed":
+        monkeypatch.setitem(sys.modules, "usearch.index", None)
+    else:
+        graph.write_bytes(graph.read_bytes()[: 500 if damage == "torn" else 0])
+    assert retrieve.Index(path).vectors.__qualname__.startswith("exact")
+
+
+async def test_without_usearch_no_graph_is_built(embedder, monkeypatch):
+    monkeypatch.setattr(vectors, "EXACT_ROWS", 2)
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    (path,) = (await index()).values()
+    assert not path.with_suffix(".graph").exists()
+    assert retrieve.Index(path).vectors.__qualname__.startswith("exact")
+
+
+def test_a_graph_and_an_onnx_encoder_live_in_one_process():
+    needs_usearch()
+    pytest.importorskip("onnxruntime", reason="uv sync --extra onnx")
+    program = "from app import vectors; vectors.usearch(); import onnxruntime"
+    environment = {**os.environ, "PYTHONPATH": str(kit.ROOT)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0
+
+
+async def test_a_question_of_another_length_is_told_to_index_again(embedder):
+    (path,) = (await index()).values()
+    with pytest.raises(EncoderDown, match=r"has 2 numbers, the index 256; .*uv run app index"):
+        retrieve.Index(path).near(b"12345678")
