@@ -14,7 +14,7 @@ from app import cli, indexing, retrieve, services, settings, shelf
 from app.errors import ConfigError, EncoderDown
 from app.shelf import Source
 from tests import kit
-from tests.embedder import own_page
+from tests.embedder import index, own_page
 
 WORDS = Source(Path("pages"), Path("var"))
 
