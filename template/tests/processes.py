@@ -60,3 +60,12 @@ async def result(http: httpx2.AsyncClient, name: str, **headers: str) -> httpx2.
             return said
         await asyncio.sleep(0.1)
     raise TimeoutError(name)
+
+
+async def until(true) -> None:
+    """Wait for it, at most twenty seconds."""
+    for _ in range(200):
+        if true():
+            return
+        await asyncio.sleep(0.1)
+    raise TimeoutError

@@ -12,7 +12,7 @@ from app import db, limits, results
 from app.db import Result
 from app.errors import RateLimited
 from tests import kit
-from tests.test_jobs import ASYNC, process, result
+from tests.processes import ASYNC, process, result
 
 HOURS_2 = 7_200
 

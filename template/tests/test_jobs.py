@@ -1,6 +1,5 @@
 """Requests that outlive their connection: kept results, jobs of a worker, resumed streams."""
 
-import asyncio
 import json
 import sqlite3
 from pathlib import Path
@@ -86,18 +85,9 @@ def usage(name: str) -> int:
 async def test_the_worker_beside_the_app_ends_with_it(project):
     with processes.process("dev", "--no-reload", "--port", str(kit.free_port())) as running:
         slot = Path("var/slots/worker-0.lock")
-        await until(lambda: slot.exists() and taken(slot))
+        await processes.until(lambda: slot.exists() and taken(slot))
         running.kill()
-        await until(lambda: not taken(slot))
-
-
-async def until(true) -> None:
-    """Wait for it, at most twenty seconds."""
-    for _ in range(200):
-        if true():
-            return
-        await asyncio.sleep(0.1)
-    raise TimeoutError
+        await processes.until(lambda: not taken(slot))
 
 
 def taken(slot: Path) -> bool:

@@ -13,7 +13,7 @@ from app import alerts, db, tenants
 from app.db import Alert, Spend, Usage
 from app.watch import Watch
 from tests import kit
-from tests.test_jobs import process, until
+from tests.processes import process, until
 
 NOW = datetime(2026, 11, 15, 12, tzinfo=UTC)
 ROW = {
