@@ -34,7 +34,7 @@ def process(*words: str, **variables: str):
 async def client(port: int):
     """A client of the app that listens there, once it is ready."""
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-        for _ in range(200):
+        for _ in range(600):
             try:
                 if (await http.get("/readyz")).status_code == 200:
                     break
