@@ -225,6 +225,11 @@ def call(port: int, method: str, path: str, body: bytes = b"", **headers: str) -
         connection.close()
 
 
+def calls(stub: int) -> int:
+    """Count what the stub was asked."""
+    return int(call(stub, "GET", "/").json["calls"])
+
+
 def until(true: Callable[[], object], wait_s: float = 30, what: str = "") -> None:
     """Wait until something is true."""
     ends = time.monotonic() + wait_s

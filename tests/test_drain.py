@@ -41,17 +41,12 @@ def site(render: Render, tmp_path: Path, stub: int) -> Site:
     return site
 
 
-def calls(site: Site) -> int:
-    """Count what the stub was asked."""
-    return int(faulty.call(site.stub, "GET", "/").json["calls"])
-
-
 def test_requests_and_streams_that_run_come_to_their_end(site: Site) -> None:
-    before = calls(site)
+    before = faulty.calls(site.stub)
     with site.serving() as app, ThreadPoolExecutor(16) as threads:
         plain = [threads.submit(site.ask, "late", n) for n in range(8)]
         streams = [threads.submit(site.ask, "late", 100 + n, accept="text/event-stream") for n in range(8)]
-        faulty.until(lambda: calls(site) == before + 16)
+        faulty.until(lambda: faulty.calls(site.stub) == before + 16)
         app.send_signal(signal.SIGTERM)
         assert {reply.result().status for reply in plain} == {200}
         assert {reply.result().events[-1][0] for reply in streams} == {"result"}
@@ -60,18 +55,18 @@ def test_requests_and_streams_that_run_come_to_their_end(site: Site) -> None:
 
 
 def test_a_worker_finishes_its_jobs_and_begins_no_other(site: Site) -> None:
-    before = calls(site)
+    before = faulty.calls(site.stub)
     with site.serving():
         for number in range(12):
             assert site.ask("late", number, prefer="respond-async").status == 202
         with site.working() as worker:
-            faulty.until(lambda: calls(site) > before)
+            faulty.until(lambda: faulty.calls(site.stub) > before)
         assert worker.returncode == 0
-        begun = calls(site) - before
+        begun = faulty.calls(site.stub) - before
         assert 0 < begun == site.balance() < 12
         with site.working():
             faulty.until(lambda: site.balance() == 12)
-    assert calls(site) == before + 12
+    assert faulty.calls(site.stub) == before + 12
 
 
 @dataclass

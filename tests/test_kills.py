@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.faulty import Process, Render, Site
 
 CLIENTS = 4
 KILLS = 6
+LATENCY_MS = 150
 SETTINGS = {"max_waiting_jobs": "100000", "job_slots": "16", "tenant_job_slots": "16"}
 COUNT = "select count(*) from result where state = 'done'"
 
@@ -23,7 +25,7 @@ COUNT = "select count(*) from result where state = 'done'"
 @pytest.fixture
 def stub() -> Iterator[int]:
     """Run the stub; return its port."""
-    with faulty.stub() as port:
+    with faulty.stub(LATENCY_MS) as port:
         yield port
 
 
@@ -55,8 +57,10 @@ def survive(site: Site, count: int) -> None:
     try:
         with ThreadPoolExecutor(CLIENTS) as threads:
             taken = threads.map(lambda number: take(site, number), range(count))
-            for _ in range(KILLS):
-                kill(site, running, chance)
+            for number in range(KILLS):
+                faulty.until(partial(working, site, faulty.calls(site.stub)))
+                time.sleep(chance.uniform(0, 2))
+                kill(site, running, ("worker", "serve")[number % 2])
             names = set(taken)
         faulty.until(lambda: site.query(COUNT) == [(str(count),)], 120, "not all jobs were done")
     finally:
@@ -68,10 +72,13 @@ def survive(site: Site, count: int) -> None:
     assert site.balance() == count
 
 
-def kill(site: Site, running: dict[str, Process], chance: random.Random) -> None:
-    """Kill one process at a random moment and start it again."""
-    time.sleep(chance.uniform(1, 4))
-    kind = chance.choice(sorted(running))
+def working(site: Site, before: int) -> bool:
+    """Whether jobs run."""
+    return faulty.calls(site.stub) > before
+
+
+def kill(site: Site, running: dict[str, Process], kind: str) -> None:
+    """Kill one process and start it again."""
     running[kind].kill()
     running[kind].wait()
     running[kind] = site.serve() if kind == "serve" else site.start("worker")
