@@ -144,6 +144,8 @@ def index(tenant: Annotated[str, typer.Option(help="only the own pages of this t
             bar.update(tasks[source], completed=done, total=of)
 
         built = asyncio.run(services.index(found, tenant, tick))
+    if not built:
+        out.print(f"no pages in {found.settings.var_dir / 'documents' / tenant}", highlight=False)
     for source, path in built.items():
         out.print(
             f"{source.folder}: {len(shelf.pages(source))} pages in {path}", highlight=False, soft_wrap=True

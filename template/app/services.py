@@ -13,7 +13,21 @@ from openfeature.contrib.tools.flagd.core import FlagdCore
 from pydantic_ai.models import Model as Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import clients, db, embed, features, flags, indexing, models, policy, quality, settings, shape, shelf
+from app import (
+    clients,
+    db,
+    embed,
+    features,
+    flags,
+    indexing,
+    models,
+    policy,
+    quality,
+    settings,
+    shape,
+    shelf,
+    tenants,
+)
 from app.access import Access, Caller
 from app.breaker import Breaker
 from app.cache import Answers
@@ -159,6 +173,8 @@ def encoders(found: Plan, http: httpx2.AsyncClient) -> dict[str, Encoder]:
 
 async def index(found: Plan, tenant: str, tick: Callable[[Source, int, int], None]) -> dict[Source, Path]:
     """Build the indexes of one tenant's pages, or with no name of all; gives those that there are now."""
+    if tenant:
+        tenants.require_name(tenant)  # it becomes a part of paths
     if faults := models.verify(found.registry, found.settings.config_dir):
         raise ConfigError(faults)
     shared = found.sources()

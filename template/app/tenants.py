@@ -40,13 +40,18 @@ def digest(config: Settings, key: str) -> str:
 
 async def add(engine: AsyncEngine, tenant: str, name: str, budget_usd: Decimal | None) -> None:
     """Create a tenant; raise Invalid for a bad name or budget, or one that is there. `change` limits it."""
-    if not NAME.fullmatch(tenant):
-        raise Invalid(f"tenant '{tenant}': use a-z, 0-9 and dashes, at most 40 characters")
+    require_name(tenant)
     require_limits({"budget_usd": budget_usd})
     async with AsyncSession(engine) as session, session.begin():
         if await session.get(Tenant, tenant):
             raise Invalid(f"tenant '{tenant}' is there already")
         session.add(Tenant(id=tenant, name=name, budget_usd=budget_usd))
+
+
+def require_name(tenant: str) -> None:
+    """Raise Invalid for what cannot be a tenant's name."""
+    if not NAME.fullmatch(tenant):
+        raise Invalid(f"tenant '{tenant}': use a-z, 0-9 and dashes, at most 40 characters")
 
 
 def require_limits(values: Mapping[str, Limit]) -> None:

@@ -114,6 +114,16 @@ def test_index_says_how_many_pages_it_holds(project):
     assert run("index").startswith("pages: 3 pages in var/index/_shared/pages-")
 
 
+def test_index_of_a_tenant_says_where_its_pages_would_be(project):
+    assert run("index", "--tenant", "acme") == "no pages in var/documents/acme\n"
+
+
+def test_index_refuses_a_name_that_leads_out_of_the_folder(project, capsys):
+    kit.write("outside/pages/secret.md", "# Secret\n\nThe door code.\n")
+    assert kit.command(cli.main, "index", "--tenant", "../../outside") == 2
+    assert "use a-z, 0-9 and dashes" in capsys.readouterr().err
+
+
 def test_a_tenant_gets_a_key_that_is_shown_once(prepared):
     run("tenant", "add", "acme", "--budget-usd", "5")
     key = run("tenant", "key", "acme").strip()
