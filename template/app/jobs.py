@@ -5,14 +5,14 @@ import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
-from app import db, pipeline, problems, results
+from app import db, pipeline, problems, results, slots
 from app.access import Caller
 from app.ask import Ask
 from app.db import Result
@@ -27,6 +27,7 @@ QUEUE = "answers"
 POLL_S = 0.2
 AGAIN_S = 1
 FORGET_EVERY_S = 3600
+ADOPT_EVERY_S = 5
 # Raised when a job that waits could no longer be understood by a new version of this module.
 VERSION = "1"
 Job = Callable[[str], Coroutine[Any, Any, None]]
@@ -51,13 +52,13 @@ async def work(services: Services, slot: Slot) -> AsyncIterator[None]:
         QUEUE, worker_concurrency=config.job_slots, partition_worker_concurrency=config.tenant_job_slots,
         polling_interval_sec=POLL_S, on_conflict="always_update",
     )  # fmt: skip
-    feeder = asyncio.create_task(feed(services, job))
+    tasks = [asyncio.create_task(feed(services, job)), asyncio.create_task(adopt(services, slot))]
     try:
         yield
     finally:
-        feeder.cancel()
-        with suppress(asyncio.CancelledError):
-            await feeder
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=30)
 
 
@@ -146,6 +147,19 @@ async def feed(services: Services, job: Job) -> None:
             log.warning("the worker waits for the database", extra={"fault": type(error).__name__})
             await asyncio.sleep(1)
         await asyncio.sleep(POLL_S)
+
+
+async def adopt(services: Services, slot: Slot) -> None:
+    """Take over the jobs of workers that died and did not come back, for ever."""
+    from dbos import DBOS
+
+    while True:
+        try:
+            async for name in slots.dead(services.engine, services.plan.settings.var_dir, slot.name):
+                await asyncio.to_thread(DBOS._recover_pending_workflows, [name])
+        except Exception as error:  # the loop must outlive a database that restarts
+            log.warning("jobs of dead workers wait", extra={"fault": type(error).__name__})
+        await asyncio.sleep(ADOPT_EVERY_S)
 
 
 async def hand_over(services: Services, job: Job) -> None:

@@ -2,9 +2,10 @@
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ class Kind:
         if self.needs in text:
             yield from (match[0] for match in self.pattern.finditer(text) if self.check(match[0]))
 
-    def sub(self, text: str) -> str:
-        """The text with each finding replaced by the label."""
-        return self.pattern.sub(lambda match: f"[{self.label}]" if self.check(match[0]) else match[0], text)
+    def sub(self, text: str, put: Callable[[str], str]) -> str:
+        """The text with each finding replaced by what `put` makes of it."""
+        if self.needs not in text:
+            return text
+        return self.pattern.sub(lambda match: put(match[0]) if self.check(match[0]) else match[0], text)
 
 
 @cache
@@ -55,7 +58,7 @@ def kinds(text: str) -> list[str]:
 def redact(text: str) -> str:
     """The text with each finding replaced by its kind, such as `[email]`."""
     for kind in known().values():
-        text = kind.sub(text) if kind.needs in text else text
+        text = kind.sub(text, partial("[{0.label}]".format, kind))
     return text
 
 
@@ -65,6 +68,7 @@ class Vault:
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
         self.values: dict[str, str] = {}
+        self.numbers: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"Vault({len(self.values)} values)"
@@ -73,18 +77,16 @@ class Vault:
         """The text with each finding replaced by a placeholder, such as `[email-1]`; a value has one."""
         taken = set(PLACEHOLDER.findall(text))
         for kind in known().values():
-            for value in dict.fromkeys(kind.found(text)):
-                text = text.replace(value, self.name(kind.label, value, taken))
+            text = kind.sub(text, partial(self.name, taken, kind.label))
         return text
 
-    def name(self, label: str, value: str, taken: set[str]) -> str:
+    def name(self, taken: set[str], label: str, value: str) -> str:
         """The placeholder of a value; never one that the caller's own text has."""
         if value not in self.names:
-            number = 1 + sum(name.startswith(f"[{label}-") for name in self.values)
-            while f"[{label}-{number}]" in taken or f"[{label}-{number}]" in self.values:
-                number += 1
-            self.names[value] = f"[{label}-{number}]"
-            self.values[f"[{label}-{number}]"] = value
+            self.numbers[label] += 1
+            while (made := f"[{label}-{self.numbers[label]}]") in taken:
+                self.numbers[label] += 1
+            self.names[value], self.values[made] = made, value
         return self.names[value]
 
     def restore(self, text: str) -> str:

@@ -57,7 +57,7 @@ def problem(status: int, code: str, detail: str, **more: object) -> dict[str, ob
 def clean(value: Any) -> Any:
     """The value without keys: what a client wrote in the wrong place is not quoted back to its logs."""
     if isinstance(value, str):
-        return pii.known()["secret"].sub(value)
+        return pii.known()["secret"].sub(value, lambda _: "[secret]")
     if isinstance(value, dict):
         return {name: clean(item) for name, item in value.items()}
     return [clean(item) for item in value] if isinstance(value, list) else value

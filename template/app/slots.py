@@ -44,6 +44,15 @@ async def alone(engine: AsyncEngine, var: Path) -> AsyncIterator[bool]:
         yield slot is not None
 
 
+async def dead(engine: AsyncEngine, var: Path, own: str) -> AsyncIterator[str]:
+    """Each name that no worker has, held while its turn lasts, so that no new worker takes it meanwhile."""
+    for name in NAMES[:SLOTS]:
+        if name != own:
+            async with first_free(engine, var, [name]) as slot:
+                if slot:
+                    yield name
+
+
 def first_free(
     engine: AsyncEngine, var: Path, names: Sequence[str]
 ) -> AbstractAsyncContextManager[Slot | None]:

@@ -159,3 +159,20 @@ async def test_a_request_that_fits_no_feature_any_more_gets_that_as_its_result(p
 def rename(feature: str, name: str) -> None:
     """Give a feature another name, as a new version of the project may."""
     Path("features", feature).rename(Path("features", name))
+
+
+async def test_the_jobs_of_a_worker_that_never_comes_back_are_done_by_another(project):
+    with kit.serve(kit.provider(said='{"result": "noted"}', pause_s=1)) as url:
+        kit.models(first=url)
+        async with kit.site() as site:
+            said = [
+                await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC) for _ in range(6)
+            ]
+            with processes.process("worker") as first:
+                await processes.until(lambda: taken(Path("var/slots/worker-0.lock")))
+                with processes.process("worker"):
+                    await processes.until(lambda: taken(Path("var/slots/worker-1.lock")))
+                    await processes.result(site.http, said[0].json()["id"])
+                    first.kill()
+                    done = [await processes.result(site.http, r.json()["id"]) for r in said]
+    assert [r.status_code for r in done] == [200] * 6
