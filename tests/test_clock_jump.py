@@ -10,7 +10,7 @@ from tests import faulty
 from tests.conftest import slow
 from tests.faulty import Render, Site
 
-LATENCY_MS = 2000
+LATENCY_MS = 4000
 JOBS, STREAMS = 8, 4
 # Under libfaketime clock_nanosleep() fails after a jump, on the monotonic clock too: sleep by other means.
 SLEEP = "import select, time\ntime.sleep = lambda s: select.select([], [], [], s) and None\n"
@@ -34,9 +34,9 @@ def clock(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def site(render: Render, tmp_path: Path, clock: Path) -> Iterator[Site]:
-    """Make a project whose processes read that file twice a second; their leases are short."""
+    """Make a project whose processes read that file every second."""
     with faulty.stub(LATENCY_MS) as stub:
-        site = faulty.build(render, tmp_path, stub, lease_s="2", tenant_job_slots="8")
+        site = faulty.build(render, tmp_path, stub, tenant_job_slots="8")
         (tmp_path / "sitecustomize.py").write_text(SLEEP, encoding="utf-8")
         site.settings.update(
             LD_PRELOAD=str(library()), FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_CACHE_DURATION="1",
