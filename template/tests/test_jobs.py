@@ -7,8 +7,10 @@ from pathlib import Path
 import httpx2
 import pytest
 from filelock import FileLock, Timeout
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
-from app import settings
+from app import jobs, settings
 from tests import kit, processes
 
 
@@ -159,3 +161,21 @@ async def test_a_request_that_fits_no_feature_any_more_gets_that_as_its_result(p
 def rename(feature: str, name: str) -> None:
     """Give a feature another name, as a new version of the project may."""
     Path("features", feature).rename(Path("features", name))
+
+
+async def test_a_job_is_begun_again_where_the_database_went_away(site):
+    place = "/v1/note?conversation_id=c1"
+    name = (await site.http.post(place, json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
+    engine = site.held.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", go_away)
+    assert not await jobs.delivered(site.held, name)
+    event.remove(engine, "before_cursor_execute", go_away)
+    assert await site.rows() == []
+    assert await jobs.delivered(site.held, name)
+    assert [(row.id, row.outcome) for row in await site.rows()] == [(name, "ok")]
+
+
+def go_away(_connection, _cursor, statement, *_):
+    """Fail as a lost connection does, when the history is read."""
+    if "conversation_id = " in statement:
+        raise OperationalError(statement, {}, ConnectionError())
