@@ -163,7 +163,12 @@ def rename(feature: str, name: str) -> None:
     Path("features", feature).rename(Path("features", name))
 
 
-async def test_a_job_is_begun_again_where_the_database_went_away(site):
+@pytest.mark.parametrize("part", ["conversation_id = ", "result.id = "])
+async def test_a_job_is_begun_again_where_the_database_went_away(site, part):
+    def go_away(_connection, _cursor, statement, *_):
+        if part in statement:
+            raise OperationalError(statement, {}, ConnectionError())
+
     place = "/v1/note?conversation_id=c1"
     name = (await site.http.post(place, json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
     engine = site.held.engine.sync_engine
@@ -173,9 +178,3 @@ async def test_a_job_is_begun_again_where_the_database_went_away(site):
     assert await site.rows() == []
     assert await jobs.delivered(site.held, name)
     assert [(row.id, row.outcome) for row in await site.rows()] == [(name, "ok")]
-
-
-def go_away(_connection, _cursor, statement, *_):
-    """Fail as a lost connection does, when the history is read."""
-    if "conversation_id = " in statement:
-        raise OperationalError(statement, {}, ConnectionError())
