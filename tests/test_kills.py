@@ -16,9 +16,8 @@ from tests.conftest import slow
 from tests.faulty import Process, Render, Site
 
 CLIENTS = 4
-KILLS = 6
 LATENCY_MS = 150
-SETTINGS = {"max_waiting_jobs": "100000", "job_slots": "16", "tenant_job_slots": "16"}
+SETTINGS = {"tenant_waiting_jobs": "150", "job_slots": "16", "tenant_job_slots": "16"}
 COUNT = "select count(*) from result where state = 'done'"
 
 
@@ -50,14 +49,14 @@ def take(site: Site, number: int) -> str:
     raise TimeoutError(number)
 
 
-def survive(site: Site, count: int) -> None:
+def survive(site: Site, count: int, kills: int) -> None:
     """Let clients ask while processes die; check that each request has one result and one usage row."""
     chance = random.Random(20)  # noqa: S311
     running: dict[str, Process] = {"serve": site.serve(), "worker": site.start("worker")}
     try:
         with ThreadPoolExecutor(CLIENTS) as threads:
             taken = threads.map(lambda number: take(site, number), range(count))
-            for number in range(KILLS):
+            for number in range(kills):
                 faulty.until(partial(working, site, faulty.calls(site.stub)))
                 time.sleep(chance.uniform(0, 2))
                 kill(site, running, ("worker", "serve")[number % 2])
@@ -86,10 +85,10 @@ def kill(site: Site, running: dict[str, Process], kind: str) -> None:
 
 @slow
 def test_two_thousand_jobs_survive_kills_on_sqlite(render: Render, tmp_path: Path, stub: int) -> None:
-    survive(build(render, tmp_path, stub), 2000)
+    survive(build(render, tmp_path, stub), 2000, kills=6)
 
 
 @slow
 def test_jobs_survive_kills_on_postgres(render: Render, tmp_path: Path, stub: int) -> None:
     with services.postgres() as url:
-        survive(build(render, tmp_path, stub, "postgres", database_url=url), 300)
+        survive(build(render, tmp_path, stub, "postgres", database_url=url), 300, kills=3)

@@ -7,8 +7,10 @@ from pathlib import Path
 import httpx2
 import pytest
 from filelock import FileLock, Timeout
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
-from app import settings
+from app import jobs, settings
 from tests import kit, processes
 
 
@@ -176,3 +178,20 @@ async def test_the_jobs_of_a_worker_that_never_comes_back_are_done_by_another(pr
                     first.kill()
                     done = [await processes.result(site.http, r.json()["id"]) for r in said]
     assert [r.status_code for r in done] == [200] * 6
+
+
+@pytest.mark.parametrize("part", ["conversation_id = ", "result.id = "])
+async def test_a_job_is_begun_again_where_the_database_went_away(site, part):
+    def go_away(_connection, _cursor, statement, *_):
+        if part in statement:
+            raise OperationalError(statement, {}, ConnectionError())
+
+    place = "/v1/note?conversation_id=c1"
+    name = (await site.http.post(place, json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
+    engine = site.held.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", go_away)
+    assert not await jobs.delivered(site.held, name)
+    event.remove(engine, "before_cursor_execute", go_away)
+    assert await site.rows() == []
+    assert await jobs.delivered(site.held, name)
+    assert [(row.id, row.outcome) for row in await site.rows()] == [(name, "ok")]
