@@ -9,6 +9,8 @@ from app.errors import Blocked
 
 NGRAM = 8
 WORD = re.compile(r"\w+")
+# Instructions and a reference that no answer repeats.
+NOTHING = "", "\0"
 
 
 def canary(pepper: str, digest: str) -> str:

@@ -55,10 +55,9 @@ async def count(window: MovingWindowRateLimiter, item: RateLimitItemPerMinute, t
 
 def shared(url: str) -> Any:
     """The store by URL; raise ConfigError for one that cannot be."""
+    url = f"async+{url}" if url.startswith("redis") else url  # as the cache's URL is written
     try:
         return storage_from_string(url, wrap_exceptions=True, implementation="redispy", socket_timeout=1)
     except (ConfigurationError, ValueError, ImportError) as error:
-        what = (
-            f"{type(error).__name__}: write memory:// or, after 'uv sync --extra redis', async+redis://host"
-        )
+        what = f"{type(error).__name__}: write memory:// or, after 'uv sync --extra redis', redis://host"
         raise ConfigError([Fault(CONFIG, "limits_url", what)]) from error

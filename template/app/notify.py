@@ -33,13 +33,16 @@ async def send(engine: AsyncEngine, config: Settings, now: datetime) -> None:
     if config.alert_email and config.smtp_url.get_secret_value():
         hooks["mailed_at"] = mail
     for hook, tell in hooks.items():
-        try:
-            for alert in await alerts.untold(engine, hook, now):
+        for alert in await alerts.untold(engine, hook, now):
+            try:
                 await asyncio.to_thread(tell, config, message(alert))
+            except FAULTS as error:
+                said = {"hook": tell.__name__, "fault": type(error).__name__}  # its text may hold a secret
+                log.warning("an alert waits for its hook", extra=said)
+                if not isinstance(error, httpx2.HTTPStatusError):
+                    break  # it is away: the others need not wait for it too
+            else:
                 await alerts.told(engine, alert, hook, now)
-        except FAULTS as error:
-            said = {"hook": tell.__name__, "fault": type(error).__name__}  # its text may hold a secret
-            log.warning("an alert waits for its hook", extra=said)
 
 
 def message(alert: Alert) -> Told:

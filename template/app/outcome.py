@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app import db, problems, record, results
+from app import db, problems, results
 from app.ask import Ask
 from app.errors import AppError, Blocked, Unavailable
 from app.row import Row
@@ -45,26 +45,24 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
         raise
     finally:
         row.latency_ms = row.elapsed_ms()
-        leave(services, ask, kept)
-        if ask.conversation:  # the next turn may come at once, to another process
-            with suppress(TimeoutError):
-                await asyncio.wait_for(services.recorder.flush(), record.KEEP_S)
+        written = leave(services, ask, kept)
+        if ask.conversation and written:  # the next turn may come at once, to another process
+            await services.recorder.hurry(written)
 
 
-def leave(services: Services, ask: Ask, kept: Kept) -> None:
+def leave(services: Services, ask: Ask, kept: Kept) -> asyncio.Future[bool] | None:
     """Queue the row, and the result where one is kept; what a worker must do again stays as it is."""
     row = kept.row
     services.access.add_spend(row.tenant_id, row.cost_usd, row.input_tokens + row.output_tokens)
     if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
         services.recorder.metrics.count(row)
-        return
+        return None
     if ask.durable and (row.outcome == "cut" or (ask.caller and row.outcome == Unavailable.code)):
-        return
+        return None
     if kept.body is None or not (ask.durable or keep_days(ask)):
-        services.recorder.save(row)
-        return
+        return services.recorder.save(row)
     state = "done" if row.outcome == "ok" else "failed"
-    services.recorder.save(row, result(ask, row, state, kept.body))
+    return services.recorder.save(row, result(ask, row, state, kept.body))
 
 
 def result(ask: Ask, row: Row, state: str, body: dict[str, Any] | None, lease_s: float = 0) -> dict[str, Any]:

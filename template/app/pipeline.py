@@ -79,7 +79,8 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
             told = (fitted.asked.system, fitted.asked.user, seen, history.digest(), list(models))
             scope = "" if spec.shared_cache and not own else caller.id
             key = cache.key(scope, feature.name, plan.digests[feature.name], *told)
-            outlet = Outlet(row, lambda: leak.Watch(prompt.system, canary), checked.vault, emit)
+            secret = (prompt.system, canary) if spec.guard.leak == "block" else leak.NOTHING
+            outlet = Outlet(row, lambda: leak.Watch(*secret), checked.vault, emit)
             async with services.cache.once(key, spec.cache_ttl_s):
                 stored = await services.cache.get(key, spec.cache_ttl_s)
                 if stored is None:
@@ -163,14 +164,14 @@ async def completed(
     """The answer as the cache keeps it; what was shown of one that is blocked or mended is taken back."""
     try:
         done = await tiers.complete(call, targets, bill, outlet.send)
+        output, said = done.output
+        if said == done.text:
+            outlet.end()
+        else:
+            outlet.retract()
     except Blocked:
         outlet.retract()
         raise
-    output, said = done.output
-    if said == done.text:
-        outlet.end()
-    else:
-        outlet.retract()
     return {"output": output.model_dump(mode="json"), "text": said, "model": done.name}
 
 

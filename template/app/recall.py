@@ -20,7 +20,7 @@ async def history(
     """The history of (tenant, user, conversation), and how many of its turns were summarised now."""
     if not owner[2]:
         return History(), 0
-    rows = await results.turns(services.engine, *owner)
+    rows = await results.recent(services.engine, *owner)
     old, new = conversation.split(conversation.read(rows), feature.spec.conversation.max_tokens)
     summary = old.summary
     if old.turns:

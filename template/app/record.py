@@ -34,18 +34,18 @@ KEEP_S = 5
 class Entry:
     """What one request leaves: its usage row, its result, or both; `written` tells when it is safe."""
 
-    row: Row | None = None
-    result: dict[str, Any] | None = None
-    written: asyncio.Future[bool] | None = None
+    row: Row | None
+    result: dict[str, Any] | None
+    written: asyncio.Future[bool]
 
     @property
     def is_dropped(self) -> bool:
         """Whether nobody waits for it any more: its caller was told that it is not kept."""
-        return self.written is not None and self.written.cancelled()
+        return self.written.cancelled()
 
     def settle(self, *, safe: bool) -> None:
         """Tell who waits."""
-        if self.written and not self.written.done():
+        if not self.written.done():
             self.written.set_result(safe)
 
 
@@ -65,18 +65,25 @@ class Recorder:
         if self.fault:
             raise Unavailable(f"{self.fault}; try again in a few seconds")
 
-    def save(self, row: Row, result: dict[str, Any] | None = None) -> None:
-        """Count a finished request and queue what it leaves."""
+    def save(self, row: Row, result: dict[str, Any] | None = None) -> asyncio.Future[bool]:
+        """Count a finished request and queue what it leaves; the future tells when it is written."""
         self.metrics.count(row)
-        self.waiting.put_nowait(Entry(row, result))
+        entry = Entry(row, result, asyncio.get_running_loop().create_future())
+        self.waiting.put_nowait(entry)
+        return entry.written
+
+    async def hurry(self, written: asyncio.Future[bool]) -> None:
+        """Wait at most KEEP_S seconds until an entry is written; it stays in the queue after that."""
+        self.due.set()
+        await asyncio.wait([written], timeout=KEEP_S)
 
     async def keep(self, result: dict[str, Any], row: Row | None = None) -> bool:
         """Write a result now; False if the database did not take it within KEEP_S seconds."""
-        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.waiting.put_nowait(Entry(row, result, written))
+        entry = Entry(row, result, asyncio.get_running_loop().create_future())
+        self.waiting.put_nowait(entry)
         self.due.set()
         try:
-            return await asyncio.wait_for(written, KEEP_S)
+            return await asyncio.wait_for(entry.written, KEEP_S)
         except TimeoutError:
             return False
 

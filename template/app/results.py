@@ -125,6 +125,16 @@ async def turns(engine: AsyncEngine, tenant: str, user: str, conversation: str) 
         return list(await session.scalars(query.order_by(Result.created_at, Result.id)))
 
 
+async def recent(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> list[Result]:
+    """The turns from the one with the last summary on, which holds all before it; the oldest first."""
+    held = owned(tenant, user, conversation)
+    last = select(func.max(Result.created_at)).where(*held, Result.summary != "").scalar_subquery()
+    fresh = or_(last.is_(None), Result.created_at >= last)
+    query = select(Result).where(*held, Result.state == "done", fresh)
+    async with AsyncSession(engine) as session:
+        return list(await session.scalars(query.order_by(Result.created_at, Result.id)))
+
+
 async def erase(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> int:
     """Delete a conversation; returns how many turns went."""
     async with engine.begin() as connection:

@@ -138,9 +138,13 @@ def contradictions(
             faults.append(
                 Fault(toml, "tiers", f"no model has tier '{tier}' in models.toml (known: {listed})")
             )
-        if spec.use_case not in rules.use_cases:
+        rule = rules.use_cases.get(spec.use_case)
+        if rule is None:
             what = f"'{spec.use_case}' is not in policy.toml (known: {policy.known(rules)})"
             faults.append(Fault(toml, "use_case", what))
+        elif spec.guard.pii == "off" and (unseen := {"personal", "secret"} - rule.data_classes):
+            what = f"off finds no {' or '.join(sorted(unseen))} data, which '{spec.use_case}' does not allow"
+            faults.append(Fault(toml, "guard.pii", f"{what}: write flag, redact or block"))
         if spec.retrieval and not shelf.pages(Source(Path(spec.retrieval.corpus), config.var_dir)):
             what = f"'{spec.retrieval.corpus}' holds no markdown page"
             faults.append(Fault(toml, "retrieval.corpus", what))

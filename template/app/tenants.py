@@ -93,11 +93,16 @@ async def keys(engine: AsyncEngine, tenant: str) -> list[ApiKey]:
 
 async def create_key(engine: AsyncEngine, config: Settings, tenant: str) -> str:
     """A new key for the tenant; the only time that it can be read."""
-    key = f"sw_{secrets.token_urlsafe(32)}"
     async with AsyncSession(engine) as session, session.begin():
         if await session.get(Tenant, tenant) is None:
             raise NotFound(f"no tenant '{tenant}'; create it with: uv run app tenant add {tenant}")
-        session.add(ApiKey(hash=digest(config, key), tenant_id=tenant, hint=key[-4:]))
+        return new_key(session, config, tenant)
+
+
+def new_key(session: AsyncSession, config: Settings, tenant: str) -> str:
+    """A key that is good when the session's transaction is."""
+    key = f"sw_{secrets.token_urlsafe(32)}"
+    session.add(ApiKey(hash=digest(config, key), tenant_id=tenant, hint=key[-4:]))
     return key
 
 
@@ -108,7 +113,7 @@ async def rotate_key(engine: AsyncEngine, config: Settings, tenant: str, overlap
     async with AsyncSession(engine) as session, session.begin():
         await require(session, tenant)
         await session.execute(update(ApiKey).where(*later).values(expires_at=ends))
-    return await create_key(engine, config, tenant)
+        return new_key(session, config, tenant)
 
 
 async def revoke_keys(engine: AsyncEngine, tenant: str, hint: str = "") -> int:

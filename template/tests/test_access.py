@@ -186,9 +186,10 @@ async def test_metrics_are_closed_without_their_key(project):
             assert (await site.http.get("/metrics", headers=headers)).status_code == status
 
 
-async def test_a_store_of_limits_that_is_away_still_answers(project):
+@pytest.mark.parametrize("scheme", ["redis", "async+redis"])
+async def test_a_store_of_limits_that_is_away_still_answers(project, scheme):
     pytest.importorskip("redis", reason="uv sync --extra redis")
-    async with kit.site(limits_url="async+redis://127.0.0.1:1", rate_per_minute=2) as site:
+    async with kit.site(limits_url=f"{scheme}://127.0.0.1:1", rate_per_minute=2) as site:
         said = [(await site.post("note", kit.TEXT)).status_code for _ in range(3)]
     assert said == [200, 200, 429]
 

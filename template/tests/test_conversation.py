@@ -1,5 +1,8 @@
 """What was said before: sent along, summarised past its budget, readable and erasable by its owner alone."""
 
+import asyncio
+import itertools
+import time
 from datetime import timedelta
 
 import pytest
@@ -9,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import conversation, db, results, tenants
 from app.conversation import History, Turn
 from app.db import Result
+from app.row import Row
 from tests import kit
 
 PLACE = "/v1/note?conversation_id=c1&user_id=ann"
@@ -67,6 +71,33 @@ async def test_a_turn_is_kept_as_long_as_its_conversation(site):
         found = await results.fetch(site.held.engine, "local", said["meta"]["id"])
         kept.append((found.expires_at - found.created_at).days)
     assert kept == [30, 7]
+
+
+async def test_of_a_long_conversation_only_what_follows_its_summary_is_read(site):
+    names = []
+    for number in range(4):
+        said = await site.http.post(PLACE, json={"text": f"Text number {number} is here."})
+        names.append(said.json()["meta"]["id"])
+    owner = site.held.engine, "local", "ann", "c1"
+    assert [row.id for row in await results.recent(*owner)] == names
+    await results.summarise(site.held.engine, names[2], "short")
+    assert [row.id for row in await results.recent(*owner)] == names[2:]
+    assert [row.id for row in await results.turns(*owner)] == names
+
+
+async def test_a_turn_does_not_wait_for_what_others_write(site):
+    writing = asyncio.create_task(keep_writing(site))
+    started = time.monotonic()
+    await site.http.post(PLACE, json=kit.TEXT)
+    writing.cancel()
+    assert time.monotonic() - started < 2
+
+
+async def keep_writing(site: kit.Site) -> None:
+    """Usage rows without an end."""
+    for number in itertools.count():
+        site.held.recorder.save(Row(f"row-{number}", "note"))
+        await asyncio.sleep(0.001)
 
 
 async def test_another_user_sees_nothing_of_it(site):

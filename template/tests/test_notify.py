@@ -86,6 +86,16 @@ async def test_a_webhook_that_fails_is_asked_again_until_it_takes_it(site, answe
             assert len(heard) == times
 
 
+async def test_an_alert_that_is_refused_does_not_hold_back_the_next(site):
+    heard: list[dict[str, str]] = []
+    other = Finding("budget-usd-50", "acme", "ticket", "half is used")
+    with kit.serve(webhook(heard, 400)) as url:
+        await tell(site, [PAGE, other], alert_webhook=f"{url}/hook/x")
+        assert len(heard) == 1
+        await tell(site, [PAGE, other], alert_webhook=f"{url}/hook/x")
+    assert {told["name"] for told in heard} == {PAGE.name, other.name}
+
+
 async def test_what_was_over_before_a_hook_answered_is_still_told(site):
     heard: list[dict[str, str]] = []
     await tell(site, [PAGE], alert_webhook="http://127.0.0.1:1/x")

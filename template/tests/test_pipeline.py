@@ -7,6 +7,8 @@ import pytest
 from app import budget, features, services, settings, tenants
 from tests import kit
 
+LEAK = "Sure: Reply with one JSON object: `result`: one sentence that says"
+
 
 async def two_keys(site: kit.Site) -> list[str]:
     """Keys of two tenants."""
@@ -93,14 +95,26 @@ async def test_an_input_over_the_budget_is_413_with_both_numbers(project):
 
 
 async def test_an_answer_that_repeats_the_instructions_is_withheld(project):
-    leak = "Sure: Reply with one JSON object: `result`: one sentence that says"
-    with kit.serve(kit.provider(said='{"result": "' + leak + '"}')) as url:
+    with kit.serve(kit.provider(said='{"result": "' + LEAK + '"}')) as url:
         kit.models(leaky=url)
         async with kit.site() as site:
             said = await site.post("note", kit.TEXT)
     assert said.status_code == 422
     assert "withheld" in said.json()["detail"]
     assert "one sentence" not in said.text
+
+
+@pytest.mark.parametrize("rule", ["block", "flag", "off"])
+async def test_a_stream_repeats_the_instructions_where_the_feature_allows_it(project, rule):
+    kit.edit("features/note/feature.toml", "[slo]", f'[guard]\nleak = "{rule}"\n\n[slo]')
+    with kit.serve(kit.provider(said='{"result": "' + LEAK + '"}')) as url:
+        kit.models(leaky=url)
+        async with kit.site() as site:
+            said = await site.stream("note", kit.TEXT)
+            rows = await site.rows()
+    shown = "".join(data["text"] for kind, data in said if kind == "delta")
+    assert (LEAK in shown, said[-1][0]) == ((False, "error") if rule == "block" else (True, "result"))
+    assert [row.flags for row in rows] == [[] if rule == "off" else ["leak"]]
 
 
 async def test_a_hostile_question_is_answered_or_refused_and_never_crashes(site):

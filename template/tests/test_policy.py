@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from app import policy
+from app import policy, services, settings
 from app.errors import ConfigError, NotAllowed
 from app.models import Model
 from app.policy import Action, Policy, Role, Rule
@@ -82,6 +82,26 @@ def test_data_that_a_use_case_names_is_allowed():
     rule = OPEN.model_copy(update={"data_classes": frozenset({"public", "personal"})})
     decision = policy.permit(Policy(use_cases={"text": rule}), "text", KEYLESS, frozenset({"personal"}))
     assert list(decision.allowed) == ["keyless"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "fault"),
+    [
+        (["public"], "guard.pii: off finds no personal or secret data"),
+        (["public", "personal"], "guard.pii: off finds no secret data"),
+        (["public", "personal", "secret"], ""),
+    ],
+)
+def test_a_feature_that_looks_for_no_personal_data_needs_a_use_case_that_allows_it(project, allowed, fault):
+    kit.edit("features/note/feature.toml", "[slo]", '[guard]\npii = "off"\n\n[slo]')
+    kit.write("config/policy.toml", f"{kit.POLICY}data_classes = {allowed}\n")
+    said = ""
+    try:
+        services.plan(settings.load())
+    except ConfigError as error:
+        said = str(error)
+    assert fault in said
+    assert bool(fault) == bool(said)
 
 
 def test_names_that_are_not_known_are_refused_with_the_one_that_was_meant(project):
