@@ -8,6 +8,7 @@ import pytest
 
 from app import models, services, settings
 from gate import cli, judge, report, run
+from ops import models as ops_models
 from tests import kit, runs
 
 TIERS = """\
@@ -119,6 +120,19 @@ def test_a_run_has_every_case_with_its_answer_and_tokens(project):
     ]
     assert done.of("golden")[0].outcome.tokens > 10
     assert (done.model, done.prompt.partition("@")[0]) == (models.VERSION, "v1")
+
+
+def test_the_report_names_the_hash_of_the_weights_that_answered(project):
+    path = kit.write("weights/chat.gguf", "weights")
+    with kit.serve(kit.provider(said='{"result": "noted"}')) as url:
+        kit.models(served=url)
+        kit.edit("config/models.toml", 'name = "served"', 'name = "served"\npath = "weights/chat.gguf"')
+        ops_models.lock()
+        plan = run.gate_plan()
+        done = run.everything([plan.features["note"]], ["golden"], plan, lambda _: None)
+    folder = report.write(Path("var"), done, [judge.invariants(done[0])])
+    content = json.loads((folder / "report.json").read_text())
+    assert content["features"][0]["model"] == f"openai-compatible:served#{models.held(path)} at {url}/v1"
 
 
 def test_the_gate_never_touches_the_apps_database(project):
