@@ -159,12 +159,12 @@ def interpreter(version: str) -> str:
 
 
 @slow
-@pytest.mark.parametrize("version", ["3.12", "3.13"])
+@pytest.mark.parametrize(("version", "more"), [("3.12", ["-o", "addopts="]), ("3.13", [])])
 def test_tests_and_scores_are_the_same_on_every_python(
-    project: Callable[..., Project], tmp_path: Path, version: str
+    project: Callable[..., Project], tmp_path: Path, version: str, more: list[str]
 ) -> None:
     made, python = Project(project().root, tmp_path), ("--python", interpreter(version))
-    said = made.check(*python, "--all-extras", "pytest", "-q", "-rs")
+    said = made.check(*python, "--all-extras", "pytest", *more, "-q", "-rs")
     assert " skipped" not in said, said[-2000:]
     said = made.check(*python, "gate", "evals")
     assert said.count("+0.000 [+0.000, +0.000]") == 2

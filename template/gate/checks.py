@@ -11,7 +11,7 @@ STEPS = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"]],
     "types": [["mypy"]],
     "secrets": [["detect-secrets-hook", "--baseline", ".secrets.baseline"]],
-    "tests": [["pytest"]],
+    "tests": [["pytest", "-n", "auto", "--maxprocesses", "4"]],
 }
 
 

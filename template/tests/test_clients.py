@@ -139,6 +139,7 @@ async def test_a_missing_package_names_the_extra_to_install(project, http, monke
         connect(http, provider, "http://127.0.0.1:1")
 
 
+@pytest.mark.slow
 async def test_no_vendors_package_is_imported_for_the_keyless_model(project):
     code = "import sys, app.web; print({'openai', 'anthropic', 'google.genai'} & set(sys.modules))"
     done = await asyncio.create_subprocess_exec(

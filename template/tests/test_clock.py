@@ -62,6 +62,7 @@ async def test_an_answer_can_be_fetched_after_the_jump(site, clock, jump_s):
     assert (await site.http.get(f"/v1/results/{said['meta']['id']}")).json() == said
 
 
+@pytest.mark.slow
 async def test_what_waits_past_its_time_is_answered_and_then_kept(site):
     name = (await site.http.post("/v1/note", json=kit.TEXT, headers=ASYNC)).json()["id"]
     await expire(site)

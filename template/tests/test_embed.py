@@ -93,6 +93,7 @@ async def test_more_texts_than_may_wait_are_refused(project, monkeypatch):
     assert "2 texts wait for 'e'; see max_running" in str(said[2])
 
 
+@pytest.mark.slow
 async def test_an_encoder_that_hangs_costs_a_question_two_seconds_and_after_five_nothing(
     project, monkeypatch
 ):

@@ -20,6 +20,7 @@ def gate_slo(capsys) -> tuple[int, str]:
 
 @promtool
 @pytest.mark.parametrize("slo", [(900, 0.01, 0.002), (15_000, 0.5, 3), (1, 0.0001, 1e-7), (2_500, 0.08, 1)])
+@pytest.mark.slow
 def test_promtool_takes_the_rules_of_any_promise(project, capsys, slo):
     given = "p95_ms = {}\nerror_rate = {}\nbudget_usd = {}".format(*slo)
     kit.edit("features/ask/feature.toml", "p95_ms = 900\nerror_rate = 0.01\nbudget_usd = 0.002", given)

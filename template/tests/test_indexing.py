@@ -152,6 +152,7 @@ def test_index_builds_the_pages_of_one_tenant(project, capsys):
 COMMAND = "import sys; from app.cli import main; sys.argv = ['app', 'index']; main()"
 
 
+@pytest.mark.slow
 async def test_a_build_that_is_killed_again_and_again_leaves_the_old_index_and_ends_at_last(embedder):
     (old,) = (await index()).values()
     for n in range(60):

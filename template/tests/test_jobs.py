@@ -42,6 +42,7 @@ async def test_a_worker_answers_what_waits_with_one_usage_row_each(project):
         assert sorted(row.id for row in await site.rows()) == sorted(r.json()["id"] for r in said)
 
 
+@pytest.mark.slow
 async def test_a_stream_whose_process_is_killed_is_finished_by_a_worker(project):
     words = '{"result": "' + "word " * 40 + '"}'
     with kit.serve(kit.provider(said=words, pause_s=0.1)) as url:
@@ -84,6 +85,7 @@ def usage(name: str) -> int:
         return connection.execute("select count(*) from usage where id = ?", (name,)).fetchone()[0]
 
 
+@pytest.mark.slow
 async def test_the_worker_beside_the_app_ends_with_it(project):
     with processes.process("dev", "--no-reload", "--port", str(kit.free_port())) as running:
         slot = Path("var/slots/worker-0.lock")
@@ -101,6 +103,7 @@ def taken(slot: Path) -> bool:
         return True
 
 
+@pytest.mark.slow
 async def test_a_client_that_leaves_finds_the_whole_answer(project):
     words = '{"result": "' + "word " * 20 + '"}'
     with kit.serve(kit.provider(said=words, pause_s=0.05)) as url:
@@ -135,6 +138,7 @@ async def test_another_process_ends_the_stream_with_the_kept_result(site):
 
 
 @pytest.mark.parametrize("words", [("worker",)])
+@pytest.mark.slow
 async def test_a_worker_that_is_killed_loses_no_job_and_doubles_none(project, words):
     async with kit.site() as site:
         said = [await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC) for _ in range(40)]
@@ -148,6 +152,7 @@ async def test_a_worker_that_is_killed_loses_no_job_and_doubles_none(project, wo
         assert len(await site.rows()) == 40
 
 
+@pytest.mark.slow
 async def test_a_request_that_fits_no_feature_any_more_gets_that_as_its_result(project):
     async with kit.site() as site:
         name = (await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
@@ -163,6 +168,7 @@ def rename(feature: str, name: str) -> None:
     Path("features", feature).rename(Path("features", name))
 
 
+@pytest.mark.slow
 async def test_the_jobs_of_a_worker_that_never_comes_back_are_done_by_another(project):
     with kit.serve(kit.provider(said='{"result": "noted"}', pause_s=1)) as url:
         kit.models(first=url)

@@ -1,5 +1,7 @@
 """Requests that are taken now and answered later: named once, bounded, fair."""
 
+import pytest
+
 from tests import kit, processes
 
 
@@ -30,6 +32,7 @@ async def test_one_tenant_cannot_fill_the_queue_of_all(project):
     assert [r.status_code for r in said] == [202, 202, 429, 202]
 
 
+@pytest.mark.slow
 async def test_a_tenant_with_many_jobs_does_not_hold_up_another(project):
     with kit.serve(kit.provider(said='{"result": "noted"}', pause_s=0.5)) as url:
         kit.models(first=url)

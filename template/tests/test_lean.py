@@ -73,6 +73,7 @@ async def test_the_next_model_answers_for_one_that_speaks_no_protocol(project, r
     assert said.json()["meta"]["model"] == "second"
 
 
+@pytest.mark.slow
 async def test_the_next_model_answers_for_one_that_hangs(project):
     with kit.serve(answering(JSONResponse(BARE), pause_s=3)) as url:
         kit.models(first=url, second="")
@@ -93,6 +94,7 @@ async def test_the_next_model_answers_for_one_that_speaks_no_http(project):
     assert said.json()["meta"]["model"] == "second"
 
 
+@pytest.mark.slow
 async def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(project):
     with kit.serve(answering(JSONResponse(BARE)), timeout_keep_alive=1) as url:
         kit.models(first=url, second="")

@@ -195,6 +195,7 @@ async def test_a_tenant_without_budgets_alerts_nobody(spending, site):
     assert await spending("99", 99) == []
 
 
+@pytest.mark.slow
 async def test_the_worker_looks(project):
     async with kit.site() as site:
         await plant(site, 50, db.now(), outcome="no_model")
