@@ -74,9 +74,8 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
                 await services.recorder.keep(outcome.result(ask, row, "running", None, plan.settings.lease_s))
             emit(Event("meta", {"id": row.id, "feature": feature.name, "prompt": prompt.version}))
 
-            seen = fitted.passages
-            own = ask.conversation or any(passage.page.startswith(shelf.OWN) for passage in seen)
-            told = (fitted.asked.system, fitted.asked.user, seen, history.digest(), list(models))
+            own = ask.conversation or any(passage.page.startswith(shelf.OWN) for passage in fitted.passages)
+            told = (fitted.asked.system, fitted.asked.user, fitted.passages, history.digest(), list(models))
             scope = "" if spec.shared_cache and not own else caller.id
             key = cache.key(scope, feature.name, plan.digests[feature.name], *told)
             secret = (prompt.system, canary) if spec.guard.leak == "block" else leak.NOTHING
