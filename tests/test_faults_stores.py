@@ -39,7 +39,7 @@ def on_redis(
     render: Render, tmp_path_factory: pytest.TempPathFactory, stub: int, redis: Server
 ) -> Iterator[Site]:
     """Serve an app whose cache and rate limits lie in Redis."""
-    urls = {"cache_url": redis.url, "limits_url": f"async+{redis.url}"}
+    urls = {"cache_url": redis.url, "limits_url": redis.url}
     site = faulty.build(render, tmp_path_factory.mktemp("redis"), stub, "redis", **urls)
     site.models(first="ok")
     site.features({"late": ["first"]}, cache_ttl_s=600)

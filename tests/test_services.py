@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import services
+from tests.conftest import slow
 from tests.rendered import Project
 
 Render = Callable[..., Project]
@@ -57,6 +58,18 @@ def test_tables_tenants_and_usage_live_in_postgres(
     assert rows.stdout.splitlines() == ["client-one|ok"]
 
 
+@slow
+def test_every_test_of_a_project_holds_on_postgres_and_redis(
+    render: Render, tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(render().root, tmp_path)
+    monkeypatch.setenv("TEST_DATABASE_URL", postgres)
+    with services.redis() as url:
+        monkeypatch.setenv("TEST_REDIS_URL", url)
+        said = project.check("--all-extras", "pytest", "-o", "addopts=", "-q")
+    assert " passed" in said
+
+
 def ask(port: int, key: str, question: str) -> dict[str, dict[str, object]]:
     """Ask the answer feature with a key."""
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
@@ -74,7 +87,7 @@ def test_two_apps_and_two_workers_share_postgres_and_redis(
     extra = ("--extra", "postgres", "--extra", "redis")
     ports = [services.free_port() for _ in range(2)]
     with services.redis() as url, ExitStack() as opened:
-        for name, value in (("DATABASE_URL", postgres), ("CACHE_URL", url), ("LIMITS_URL", f"async+{url}")):
+        for name, value in (("DATABASE_URL", postgres), ("CACHE_URL", url), ("LIMITS_URL", url)):
             monkeypatch.setenv(f"APP_{name}", value)
         monkeypatch.setenv("APP_AUTH", "open")
         project.check(*extra, "app", "setup")

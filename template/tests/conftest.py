@@ -9,7 +9,7 @@ import pytest
 
 from app.keyless import server
 from tests import embedder as embeddings
-from tests import kit
+from tests import kit, stores
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +24,14 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A small project; it is the current folder."""
     monkeypatch.chdir(tmp_path)
     kit.project()
-    return tmp_path
+    with stores.fresh() as settings:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        yield tmp_path
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ async def test_prewarm_makes_the_vectors_of_each_tenants_questions_where_answers
 
 
 async def test_prewarm_refuses_a_cache_that_dies_with_it(project):
-    async with kit.site() as site:
+    async with kit.site(cache_url="mem://") as site:
         with pytest.raises(ConfigError, match="cache_url"):
             await prewarm.run(site.held.plan, 1)
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from app import alerts, cli, db, embed, features, main, scaffold
 from app.alerts import Finding
 from app.errors import ConfigError
-from tests import kit
+from tests import kit, stores
 
 
 def run(*words: str) -> str:
@@ -105,7 +105,7 @@ def test_setup_makes_tables_and_index_and_seed_the_tenants_and_both_repeat(proje
     for _ in range(2):
         run("setup")
         assert run("seed").startswith("tenants: acme; 0 rows")
-    assert Path("var/app.db").exists()
+    assert stores.read("select id from tenant where id = 'acme'") == [("acme",)]
     assert list(Path("var/index/_shared").glob("pages-*/*.db"))
     assert "20.00" in run("tenant", "list")
 

@@ -1,7 +1,6 @@
 """Requests that outlive their connection: kept results, jobs of a worker, resumed streams."""
 
 import json
-import sqlite3
 from pathlib import Path
 
 import httpx2
@@ -10,8 +9,8 @@ from filelock import FileLock, Timeout
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from app import jobs, settings
-from tests import kit, processes
+from app import jobs
+from tests import kit, processes, stores
 
 
 async def test_an_answer_can_be_fetched_again_by_its_id(site):
@@ -80,11 +79,10 @@ async def until_delta(reply: httpx2.Response):
 
 def usage(name: str) -> int:
     """How many usage rows a request has."""
-    path = settings.load().database_url.removeprefix("sqlite+aiosqlite:///")
-    with sqlite3.connect(path) as connection:
-        return connection.execute("select count(*) from usage where id = ?", (name,)).fetchone()[0]
+    return int(stores.read("select count(*) from usage where id = :name", name=name)[0][0])
 
 
+@stores.of_files
 @pytest.mark.slow
 async def test_the_worker_beside_the_app_ends_with_it(project):
     with processes.process("dev", "--no-reload", "--port", str(kit.free_port())) as running:
@@ -168,6 +166,7 @@ def rename(feature: str, name: str) -> None:
     Path("features", feature).rename(Path("features", name))
 
 
+@stores.of_files
 @pytest.mark.slow
 async def test_the_jobs_of_a_worker_that_never_comes_back_are_done_by_another(project):
     with kit.serve(kit.provider(said='{"result": "noted"}', pause_s=1)) as url:

@@ -116,6 +116,7 @@ def test_the_pieces_of_a_stream_join_to_the_answer():
 
 @pytest.mark.parametrize(("feature", "given"), [("note", kit.TEXT), ("ask", kit.QUESTION)])
 async def test_the_server_answers_as_the_model_in_process(project, keyless_url, feature, given):
+    kit.edit("features/ask/feature.toml", "cache_ttl_s = 60", "cache_ttl_s = 0")
     async with kit.site() as site:
         near = (await site.post(feature, given)).json()
     kit.models(far=keyless_url)

@@ -1,7 +1,6 @@
 """Exactly one usage row a request, whatever became of it."""
 
 import asyncio
-import contextlib
 import sqlite3
 from decimal import Decimal
 
@@ -14,7 +13,7 @@ from app import results, services, settings, stream, web
 from app.ask import Ask
 from app.db import Spend
 from app.row import Row
-from tests import kit
+from tests import kit, stores
 
 
 @pytest.mark.parametrize(
@@ -86,13 +85,12 @@ async def test_a_streaming_client_that_leaves_still_gets_its_row(project):
             assert await first_row() == ("ok", 0)
 
 
-async def first_row() -> tuple[str, int]:
+async def first_row() -> tuple[object, ...]:
     """Outcome and `cached` of the first usage row, as soon as another process could see it."""
-    with contextlib.closing(sqlite3.connect("var/app.db")) as database:
-        for _ in range(200):
-            if row := database.execute("select outcome, cached from usage").fetchone():
-                return row
-            await asyncio.sleep(0.02)
+    for _ in range(200):
+        if rows := stores.read("select outcome, cached from usage"):
+            return rows[0]
+        await asyncio.sleep(0.02)
     raise AssertionError("no usage row in four seconds")
 
 
@@ -133,6 +131,7 @@ async def test_a_row_that_comes_twice_is_written_and_paid_once(site):
     assert [row.id for row in await site.rows()] == ["same"]
 
 
+@stores.of_files
 async def test_a_database_that_is_away_for_a_moment_loses_no_row(site):
     locked = sqlite3.connect("var/app.db", isolation_level=None)
     locked.execute("begin immediate")

@@ -1,6 +1,5 @@
 """Alerts from the usage table: what burns, what is too little to say so, budgets, and none twice."""
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import alerts, db, tenants
 from app.db import Alert, Spend, Usage
 from app.watch import Watch
-from tests import kit
+from tests import kit, stores
 from tests.processes import process, until
 
 NOW = datetime(2026, 11, 15, 12, tzinfo=UTC)
@@ -199,5 +198,5 @@ async def test_a_tenant_without_budgets_alerts_nobody(spending, site):
 async def test_the_worker_looks(project):
     async with kit.site() as site:
         await plant(site, 50, db.now(), outcome="no_model")
-        with process("worker"), sqlite3.connect("var/app.db") as connection:
-            await until(lambda: connection.execute("select count(*) from alert").fetchone() == (2,))
+        with process("worker"):
+            await until(lambda: stores.read("select count(*) from alert") == [(2,)])
