@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +31,8 @@ def list_() -> None:
     """List the tenants with what they spent this month."""
     from app import tenants
 
-    table = Table("tenant", "name", "USD this month", "of", "tokens", "of", "a minute", "state")
+    table = Table("tenant", "name", "USD", "of", "tokens", "of", "rate", "state", box=box.SIMPLE)
+    table.caption = "USD and tokens of this month; rate: requests a minute; -: no limit"
     spent = with_database(lambda engine, _: tenants.spent(engine))
     for item in with_database(lambda engine, _: tenants.every(engine)):
         used = spent.get(item.id)
@@ -42,7 +44,7 @@ def list_() -> None:
     out.print(table)
 
 
-def shown(limit: Decimal | int | None, form: str, without: str = "unlimited") -> str:
+def shown(limit: Decimal | int | None, form: str, without: str = "-") -> str:
     """A limit as a person reads it."""
     return without if limit is None else format(limit, form)
 

@@ -62,7 +62,7 @@ def files_and_keys(plan: Plan) -> list[Finding]:
     driver = "psycopg" if plan.settings.database_url.startswith("postgresql") else "aiosqlite"
     return [
         Finding(True, f"{len(plan.features)} features and config are right"),
-        Finding(not missing, f"keys of {len(models)} models are set", "; ".join(missing)),
+        Finding(not missing, "every model has its key", "; ".join(missing)),
         Finding(
             pepper,
             "the pepper for API keys is set (`app serve` needs it)",
