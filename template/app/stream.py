@@ -66,9 +66,14 @@ def start(services: Services, ask: Ask) -> Stream:
     stream = Stream()
     services.streams[ask.id] = stream
     stream.task = asyncio.create_task(run(services, ask, stream))
-    loop = asyncio.get_running_loop()
-    stream.task.add_done_callback(lambda _: loop.call_later(LINGER_S, services.streams.pop, ask.id, None))
+    stream.task.add_done_callback(lambda _: leave(services, ask.id, stream))
     return stream
+
+
+def leave(services: Services, name: str, stream: Stream) -> None:
+    """Let go of a stream that has ended; one that was refused at once has nothing to come back to."""
+    linger_s = LINGER_S if len(stream.events) > 1 else 0
+    asyncio.get_running_loop().call_later(linger_s, services.streams.pop, name, None)
 
 
 async def run(services: Services, ask: Ask, stream: Stream) -> None:
