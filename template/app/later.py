@@ -8,23 +8,28 @@ from fastapi.responses import JSONResponse, Response
 from app import outcome, pipeline, results
 from app.ask import Ask
 from app.errors import NotFound, Unavailable
-from app.row import Row
 from app.services import Services
 
 
 async def take(services: Services, ask: Ask, idempotency_key: str) -> Response:
     """Keep the request for a worker; the same idempotency key of a tenant names the same result."""
-    row = Row(ask.id, ask.feature.name, user_id=ask.user)
-    caller = await pipeline.admitted(services, ask, row)
-    if idempotency_key:
-        told = f"{caller.id}\0{ask.feature.name}\0{idempotency_key}"
-        row.id = hashlib.sha256(told.encode()).hexdigest()[:32]
-        if await there(services, caller.id, row.id):
-            return taken(row.id)
-    await services.queue.admit(caller.id)
-    if not await services.recorder.keep(outcome.result(replace(ask, id=row.id), row, "waiting", None)):
-        raise Unavailable("the request could not be written down; try again in a few seconds")
-    return taken(row.id)
+    async with outcome.recorded(services, ask) as kept:
+        caller = await pipeline.admitted(services, ask, kept.row)
+        name = named(caller.id, ask, idempotency_key)
+        if not (idempotency_key and await there(services, caller.id, name)):
+            await services.queue.admit(caller.id)
+            # A refusal leaves a row by the request's own id: the name's row is the worker's.
+            row = replace(kept.row, id=name)
+            if not await services.recorder.keep(outcome.result(ask, row, "waiting", None)):
+                raise Unavailable("the request could not be written down; try again in a few seconds")
+        kept.later = True
+        return taken(name)
+
+
+def named(tenant: str, ask: Ask, idempotency_key: str) -> str:
+    """The result's id: the request's own, or what the key makes of it."""
+    told = f"{tenant}\0{ask.feature.name}\0{idempotency_key}"
+    return hashlib.sha256(told.encode()).hexdigest()[:32] if idempotency_key else ask.id
 
 
 async def there(services: Services, tenant: str, name: str) -> bool:

@@ -18,10 +18,11 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Kept:
-    """What a request leaves: its row, and the body of its result."""
+    """What a request leaves: its row, and the body of its result; nothing yet where a worker answers later."""
 
     row: Row
     body: dict[str, Any] | None = None
+    later: bool = False
 
 
 @asynccontextmanager
@@ -34,7 +35,7 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
             yield kept
         row.outcome = "ok"
     except AppError as error:
-        row.outcome = error.code
+        row.outcome, row.tenant_id = error.code, row.tenant_id or error.tenant
         row.flags += error.flags if isinstance(error, Blocked) else ()
         kept.body = problems.describe(error, row.id)
         raise
@@ -45,7 +46,8 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
         raise
     finally:
         row.latency_ms = row.elapsed_ms()
-        leave(services, ask, kept)
+        if not kept.later:
+            leave(services, ask, kept)
         if ask.conversation:  # the next turn may come at once, to another process
             with suppress(TimeoutError):
                 await asyncio.wait_for(services.recorder.flush(), record.KEEP_S)

@@ -1,5 +1,8 @@
 """Requests that are taken now and answered later: named once, bounded, fair."""
 
+import pytest
+
+from app import jobs, tenants
 from tests import kit, processes
 
 
@@ -28,6 +31,36 @@ async def test_one_tenant_cannot_fill_the_queue_of_all(project):
         headers = [await processes.keyed(site, name) for name in ("one", "one", "one", "two")]
         said = [await site.http.post("/v1/note", json=kit.TEXT, headers=key) for key in headers]
     assert [r.status_code for r in said] == [202, 202, 429, 202]
+
+
+async def test_a_refusal_to_take_a_request_leaves_one_row(project):
+    async with kit.site(max_waiting_jobs=1) as site:
+        for _ in range(2):
+            await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)
+        assert [(row.outcome, row.latency_ms > 0) for row in await site.rows()] == [("queue_full", True)]
+
+
+async def test_a_name_that_was_refused_once_leaves_its_own_row_when_it_is_answered(site):
+    headers, held = {**processes.ASYNC, "Idempotency-Key": "order-7"}, site.held
+    held.queue.limit = 0
+    assert (await site.http.post("/v1/note", json=kit.TEXT, headers=headers)).status_code == 429
+    held.queue.limit = 1
+    taken = await site.http.post("/v1/note", json=kit.TEXT, headers=headers)
+    assert await jobs.delivered(held, taken.json()["id"])
+    assert [row.outcome for row in await site.rows()] == ["queue_full", "ok"]
+
+
+@pytest.mark.parametrize("more", [{}, processes.ASYNC, {"Accept": "text/event-stream"}])
+@pytest.mark.parametrize(
+    ("change", "outcome"), [({"budget_tokens": 0}, "over_budget"), ({"paused": True}, "not_allowed")]
+)
+async def test_what_is_refused_by_its_key_is_on_the_books_of_its_tenant(project, more, change, outcome):
+    async with kit.site(auth="required", pepper=kit.PEPPER) as site:
+        key = (await processes.keyed(site, "acme"))["Authorization"]
+        await tenants.change(site.held.engine, "acme", **change)
+        said = await site.http.post("/v1/note", json=kit.TEXT, headers={"Authorization": key, **more})
+        assert said.json()["code"] == outcome
+        assert [(row.tenant_id, row.outcome) for row in await site.rows()] == [("acme", outcome)]
 
 
 async def test_a_tenant_with_many_jobs_does_not_hold_up_another(project):
