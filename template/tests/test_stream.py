@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests import kit
 
 SSE = {"Accept": "text/event-stream"}
@@ -18,3 +20,19 @@ async def test_a_stream_that_was_refused_is_not_kept(project):
 async def test_a_stream_that_was_shown_is_kept_for_who_comes_back(site):
     name = (await site.stream("note", kit.TEXT))[0][1]["id"]
     assert list(site.held.streams) == [name]
+
+
+@pytest.mark.parametrize(
+    ("rule", "word", "flag"),
+    [("pii", "bob@example.com", "output-pii"), ("toxicity", "idiot", "output-toxicity")],
+)
+async def test_an_answer_that_is_blocked_late_is_taken_back(project, rule, word, flag):
+    kit.edit("features/note/feature.toml", "[slo]", f'[guard]\n{rule} = "block"\n\n[slo]')
+    with kit.serve(kit.provider(said=f'{{"result": "They wrote that {word} will come by at ten."}}')) as url:
+        kit.models(first=url)
+        async with kit.site() as site:
+            told = await site.stream("note", kit.TEXT)
+            rows = [(row.outcome, row.flags) for row in await site.rows()]
+    kinds = [kind for kind, _ in told]
+    assert kinds == ["meta", *["delta"] * (len(kinds) - 3), "retract", "error"]
+    assert (told[-1][1]["code"], rows) == ("blocked", [("blocked", [flag])])
