@@ -1,16 +1,16 @@
 """A request that is streamed belongs to a task of its own: a client that leaves does not cut it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from fastapi.sse import format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import problems, results
+from app import db, problems, results
 from app.ask import Ask
-from app.db import Result
-from app.errors import AppError
+from app.errors import AppError, Unavailable
 from app.events import Event
 from app.pipeline import answer
 from app.services import Services
@@ -19,6 +19,9 @@ LAST = ("result", "error")
 # A client that lost its connection finds the events here; later it gets the kept result.
 LINGER_S = 60
 POLL_S = 0.25
+# A reader waits this long for what another process answers, then asks again.
+WAIT_S = 300
+LATE = "the answer is not there yet; ask again in a few seconds"
 
 
 class Stream:
@@ -111,19 +114,28 @@ async def finish(services: Services) -> None:
 
 async def again(services: Services, tenant: str, name: str, last: int) -> AsyncIterator[bytes]:
     """The events of a request after number `last`: from here, or from its kept result once that is there."""
-    here = services.streams.get(name)
-    if isinstance(here, Stream):
+    if here := services.streams.get(name):
         async for part in here.follow(last + 1):
             yield part
         return
-    while (found := await results.fetch(services.engine, tenant, name)).body is None:
+    ends_s = time.monotonic() + WAIT_S
+    while (end := await ended(services, tenant, name)) is None and time.monotonic() < ends_s:
         await asyncio.sleep(POLL_S)
         yield b": wait\n\n"
-    # Another process answered: its events are not ours to number, so the reader begins again.
-    yield line(Event("restart", {"model": ""}), last + 1)
-    yield line(ended(found), last + 2)
+    if end and end.kind == "result":
+        # Another process answered: its events are not ours to number, so the reader begins again.
+        last += 1
+        yield line(Event("restart", {"model": ""}), last)
+    yield line(end or Event("error", problems.describe(Unavailable(LATE), name)), last + 1)
 
 
-def ended(found: Result) -> Event:
-    """The last event of a kept result."""
-    return Event("result" if found.state == "done" else "error", found.body or {})
+async def ended(services: Services, tenant: str, name: str) -> Event | None:
+    """The last event of a kept result, once it has an end; what stands in its way is an end too."""
+    try:
+        with db.reached():
+            found = await results.fetch(services.engine, tenant, name)
+    except AppError as error:
+        return Event("error", problems.describe(error, name))
+    if found.body is None:
+        return None
+    return Event("result" if found.state == "done" else "error", found.body)

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests import kit
+from app import stream
+from tests import kit, processes
 
 SSE = {"Accept": "text/event-stream"}
 
@@ -36,3 +37,23 @@ async def test_an_answer_that_is_blocked_late_is_taken_back(project, rule, word,
     kinds = [kind for kind, _ in told]
     assert kinds == ["meta", *["delta"] * (len(kinds) - 3), "retract", "error"]
     assert (told[-1][1]["code"], rows) == ("blocked", [("blocked", [flag])])
+
+
+async def test_a_reader_of_what_nobody_answers_is_told_so_in_the_end(site, monkeypatch):
+    monkeypatch.setattr(stream, "WAIT_S", 0.5)
+    place = (await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)).headers["location"]
+    told = await asyncio.wait_for(site.http.get(place, headers={**SSE, "Last-Event-ID": "3"}), 5)
+    assert told.text.startswith(": wait")
+    assert "id: 4\n" in told.text
+    [(kind, problem)] = kit.events(told.text)
+    assert (kind, problem["status"], problem["retry_after_s"]) == ("error", 503, 5)
+
+
+async def test_a_reader_of_what_is_erased_is_told_so(site):
+    talk = "?conversation_id=c1&user_id=ann"
+    taken = await site.http.post(f"/v1/note{talk}", json=kit.TEXT, headers=processes.ASYNC)
+    reading = asyncio.create_task(site.http.get(taken.headers["location"], headers=SSE))
+    await asyncio.sleep(0.1)
+    await site.http.delete("/v1/conversations/c1?user_id=ann")
+    [(kind, problem)] = kit.events((await asyncio.wait_for(reading, 5)).text)
+    assert (kind, problem["code"]) == ("error", "not_found")
