@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Kept:
-    """What a request leaves: its row, and the body of its result; nothing yet where a worker answers later."""
+    """What a request leaves: its row and its result's body; nothing yet where a worker answers later."""
 
     row: Row
     body: dict[str, Any] | None = None

@@ -5,63 +5,22 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from fastapi.sse import format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import db, problems, results
 from app.ask import Ask
 from app.errors import AppError, Unavailable
 from app.events import Event
+from app.live import Stream, line
 from app.pipeline import answer
 from app.services import Services
 
-LAST = ("result", "error")
 # A client that lost its connection finds the events here; later it gets the kept result.
 LINGER_S = 60
 POLL_S = 0.25
 # A reader waits this long for what another process answers, then asks again.
 WAIT_S = 300
 LATE = "the answer is not there yet; ask again in a few seconds"
-
-
-class Stream:
-    """The events of one request so far; any number of readers follow them."""
-
-    def __init__(self, tenant: str = "") -> None:
-        self.tenant = tenant
-        self.events: list[Event] = []
-        self.changed = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-
-    def send(self, event: Event) -> None:
-        """Add one event and wake the readers."""
-        self.events.append(event)
-        self.changed.set()
-
-    async def begun(self) -> Event:
-        """The first event: an error here came before anything was sent, and can still be an HTTP status."""
-        while not self.events:
-            self.changed.clear()
-            await self.changed.wait()
-        return self.events[0]
-
-    async def follow(self, start: int = 0) -> AsyncIterator[bytes]:
-        """Every event from number `start` as server-sent bytes, until the last one."""
-        told = start
-        while True:
-            while told < len(self.events):
-                event = self.events[told]
-                yield line(event, told)
-                told += 1
-            if self.events and self.events[-1].kind in LAST:
-                return
-            self.changed.clear()
-            await self.changed.wait()
-
-
-def line(event: Event, number: int) -> bytes:
-    """One event as server-sent bytes."""
-    return format_sse_event(data_str=problems.dump(event.data), event=event.kind, id=str(number))
 
 
 def start(services: Services, ask: Ask) -> Stream:
@@ -93,8 +52,7 @@ async def run(services: Services, ask: Ask, stream: Stream) -> None:
 
 def running(services: Services) -> dict[str, Stream]:
     """The streams that are still being answered."""
-    found = {name: stream for name, stream in services.streams.items() if isinstance(stream, Stream)}
-    return {name: stream for name, stream in found.items() if stream.task and not stream.task.done()}
+    return {name: one for name, one in services.streams.items() if one.task and not one.task.done()}
 
 
 async def hold(services: Services) -> None:

@@ -1,4 +1,4 @@
-"""Streams that live in the process: kept a while for who comes back, and no longer than that serves anybody."""
+"""Streams of this process: kept a while for who comes back, and given an end whatever happens."""
 
 import asyncio
 
