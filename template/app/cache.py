@@ -61,7 +61,7 @@ class Answers:
 
     @asynccontextmanager
     async def once(self, name: str, ttl_s: int) -> AsyncIterator[None]:
-        """Let one of the same questions ask first; the others then find its answer, or all ask if it failed."""
+        """Let one of the same questions ask first; the others find its answer, or all ask if it failed."""
         if not ttl_s:
             yield
             return

@@ -7,7 +7,8 @@ from fastapi.responses import JSONResponse, Response
 
 from app import outcome, pipeline, results
 from app.ask import Ask
-from app.errors import NotFound, Unavailable
+from app.errors import Invalid, NotFound, Unavailable
+from app.row import Row
 from app.services import Services
 
 
@@ -15,15 +16,14 @@ async def take(services: Services, ask: Ask, idempotency_key: str) -> Response:
     """Keep the request for a worker; the same idempotency key of a tenant names the same result."""
     async with outcome.recorded(services, ask) as kept:
         caller = await pipeline.admitted(services, ask, kept.row)
-        name = named(caller.id, ask, idempotency_key)
-        if not (idempotency_key and await there(services, caller.id, name)):
+        # A refusal leaves a row by the request's own id: the named one is the worker's.
+        row = replace(kept.row, id=named(caller.id, ask, idempotency_key))
+        if not (idempotency_key and await there(services, ask, row)):
             await services.queue.admit(caller.id)
-            # A refusal leaves a row by the request's own id: the name's row is the worker's.
-            row = replace(kept.row, id=name)
             if not await services.recorder.keep(outcome.result(ask, row, "waiting", None)):
                 raise Unavailable("the request could not be written down; try again in a few seconds")
         kept.later = True
-        return taken(name)
+        return taken(row.id)
 
 
 def named(tenant: str, ask: Ask, idempotency_key: str) -> str:
@@ -32,12 +32,15 @@ def named(tenant: str, ask: Ask, idempotency_key: str) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:32] if idempotency_key else ask.id
 
 
-async def there(services: Services, tenant: str, name: str) -> bool:
-    """Whether the result was taken before."""
+async def there(services: Services, ask: Ask, row: Row) -> bool:
+    """Whether the result was taken before; raise Invalid where another request has its name."""
     try:
-        await results.fetch(services.engine, tenant, name)
+        found = await results.fetch(services.engine, row.tenant_id, row.id)
     except NotFound:
         return False
+    asked = ask.given.model_dump(mode="json"), ask.conversation, ask.user
+    if asked != (found.given, found.conversation_id, found.user_id):
+        raise Invalid("this Idempotency-Key was sent with another request; choose a new one")
     return True
 
 

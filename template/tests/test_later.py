@@ -19,6 +19,18 @@ async def test_the_same_idempotency_key_names_the_same_result(site):
     assert said[0].json() == said[1].json()
 
 
+@pytest.mark.parametrize(
+    ("talk", "given"), [("", {"text": "Another text to note."}), ("?conversation_id=c1", kit.TEXT)]
+)
+async def test_an_idempotency_key_of_another_request_is_refused(site, talk, given):
+    headers = {**processes.ASYNC, "Idempotency-Key": "order-7"}
+    await site.http.post("/v1/note", json=kit.TEXT, headers=headers)
+    said = await site.http.post(f"/v1/note{talk}", json=given, headers=headers)
+    assert (said.status_code, said.json()["code"]) == (422, "invalid")
+    assert "Idempotency-Key" in said.json()["detail"]
+    assert [row.outcome for row in await site.rows()] == ["invalid"]
+
+
 async def test_a_full_queue_is_429_and_says_when_to_come_back(project):
     async with kit.site(max_waiting_jobs=3) as site:
         said = [await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC) for _ in range(5)]
