@@ -146,15 +146,20 @@ async def feed(services: Services, job: Job) -> None:
 
 
 async def adopt(services: Services, slot: Slot) -> None:
-    """Take over the jobs of workers that died and did not come back, for ever."""
+    """Take over the jobs of workers that were dead at two looks: one whose database restarted is not."""
     from dbos import DBOS
 
+    before: set[str] = set()
     while True:
+        found: set[str] = set()
         try:
             async for name in slots.dead(services.engine, services.plan.settings.var_dir, slot.name):
-                await asyncio.to_thread(DBOS._recover_pending_workflows, [name])
+                found.add(name)
+                if name in before:
+                    await asyncio.to_thread(DBOS._recover_pending_workflows, [name])
         except Exception as error:  # the loop must outlive a database that restarts
             log.warning("jobs of dead workers wait", extra={"fault": type(error).__name__})
+        before = found
         await asyncio.sleep(ADOPT_EVERY_S)
 
 

@@ -44,7 +44,7 @@ async def work(plan: Plan) -> None:
     loop = asyncio.get_running_loop()
     async with (
         services.start(plan) as held,
-        slots.take(held.engine, plan.settings.var_dir) as slot,
+        slots.take(held.engine, plan.settings.var_dir, stop.set) as slot,
         jobs.work(held, slot),
         asyncio.TaskGroup() as beside,
     ):
