@@ -62,11 +62,9 @@ class Answers:
     @asynccontextmanager
     async def once(self, name: str, ttl_s: int) -> AsyncIterator[None]:
         """Let one of the same questions ask first; the others find its answer, or all ask if it failed."""
-        if not ttl_s:
-            yield
-            return
         if first := self.flights.get(name):
             await first.wait()
+        if first or not ttl_s:
             yield
             return
         self.flights[name] = landed = asyncio.Event()

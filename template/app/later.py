@@ -13,23 +13,20 @@ from app.services import Services
 
 
 async def take(services: Services, ask: Ask, idempotency_key: str) -> Response:
-    """Keep the request for a worker; the same idempotency key of a tenant names the same result."""
+    """Keep the request for a worker: 202, with the place of the result; the same key names the same one."""
     async with outcome.recorded(services, ask) as kept:
         caller = await pipeline.admitted(services, ask, kept.row)
+        told = f"{caller.id}\0{ask.feature.name}\0{idempotency_key}"
+        name = hashlib.sha256(told.encode()).hexdigest()[:32] if idempotency_key else ask.id
         # A refusal leaves a row by the request's own id: the named one is the worker's.
-        row = replace(kept.row, id=named(caller.id, ask, idempotency_key))
+        row = replace(kept.row, id=name)
         if not (idempotency_key and await there(services, ask, row)):
             await services.queue.admit(caller.id)
             if not await services.recorder.keep(outcome.result(ask, row, "waiting", None)):
                 raise Unavailable("the request could not be written down; try again in a few seconds")
         kept.later = True
-        return taken(row.id)
-
-
-def named(tenant: str, ask: Ask, idempotency_key: str) -> str:
-    """The result's id: the request's own, or what the key makes of it."""
-    told = f"{tenant}\0{ask.feature.name}\0{idempotency_key}"
-    return hashlib.sha256(told.encode()).hexdigest()[:32] if idempotency_key else ask.id
+    place = f"/v1/results/{name}"
+    return JSONResponse({"id": name, "result": place}, 202, {"Location": place, "Retry-After": "1"})
 
 
 async def there(services: Services, ask: Ask, row: Row) -> bool:
@@ -42,9 +39,3 @@ async def there(services: Services, ask: Ask, row: Row) -> bool:
     if asked != (found.given, found.conversation_id, found.user_id):
         raise Invalid("this Idempotency-Key was sent with another request; choose a new one")
     return True
-
-
-def taken(name: str) -> Response:
-    """202, with the place of the result."""
-    place = f"/v1/results/{name}"
-    return JSONResponse({"id": name, "result": place}, 202, {"Location": place, "Retry-After": "1"})

@@ -1,6 +1,7 @@
 """The events of a request while it runs, and who reads them."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 
 from fastapi.sse import format_sse_event
@@ -33,16 +34,13 @@ class Stream:
 
     async def follow(self, start: int = 0) -> AsyncIterator[bytes]:
         """Every event from number `start` as server-sent bytes, until the last one."""
-        told = start
-        while True:
-            while told < len(self.events):
-                event = self.events[told]
-                yield line(event, told)
-                told += 1
-            if self.events and self.events[-1].kind in LAST:
-                return
-            self.changed.clear()
-            await self.changed.wait()
+        for number in itertools.count(start):
+            while number >= len(self.events):
+                if self.events and self.events[-1].kind in LAST:
+                    return
+                self.changed.clear()
+                await self.changed.wait()
+            yield line(self.events[number], number)
 
 
 def line(event: Event, number: int) -> bytes:

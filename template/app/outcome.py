@@ -46,8 +46,7 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
         raise
     finally:
         row.latency_ms = row.elapsed_ms()
-        if not kept.later:
-            leave(services, ask, kept)
+        leave(services, ask, kept)
         if ask.conversation:  # the next turn may come at once, to another process
             with suppress(TimeoutError):
                 await asyncio.wait_for(services.recorder.flush(), record.KEEP_S)
@@ -60,7 +59,8 @@ def leave(services: Services, ask: Ask, kept: Kept) -> None:
     if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
         services.recorder.metrics.count(row)
         return
-    if ask.durable and (row.outcome == "cut" or (ask.caller and row.outcome == Unavailable.code)):
+    again = row.outcome == "cut" or (ask.caller and row.outcome == Unavailable.code)
+    if kept.later or (ask.durable and again):
         return
     if kept.body is None or not (ask.durable or keep_days(ask)):
         services.recorder.save(row)

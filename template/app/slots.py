@@ -4,7 +4,7 @@ Two workers of one name would run each other's jobs; a name that never comes bac
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,32 +36,21 @@ class Slot:
 
 
 @asynccontextmanager
-async def take(engine: AsyncEngine, var: Path, lost: Callable[[], None]) -> AsyncIterator[Slot]:
-    """Hold the first free slot until this process ends or dies; raise ConfigError when all are taken.
-
-    Where another worker got it meanwhile, `lost` is told, and ConfigError comes at the end of the block.
-    """
+async def take(engine: AsyncEngine, var: Path) -> AsyncIterator[Slot]:
+    """Hold the first free slot until this process ends or dies; raise ConfigError when all are taken."""
     async with first_free(engine, var, NAMES[:SLOTS]) as slot:
         if slot is None:
             raise ConfigError([Fault(var, "", f"all {SLOTS} worker slots are taken; stop a worker first")])
-        keeping = asyncio.create_task(keep(slot, lost))
-        try:
-            yield slot
-        finally:
-            keeping.cancel()
-            await asyncio.wait([keeping])
-        if not keeping.cancelled():
-            raise ConfigError([Fault(var, "", f"another worker has taken {slot.name}; start this one again")])
+        yield slot
 
 
-async def keep(slot: Slot, lost: Callable[[], None]) -> None:
+async def keep(slot: Slot) -> None:
     """Ask for the lock again and again; return when another worker has it."""
     missed = 0
     while missed < MISSES:
         await asyncio.sleep(ASK_S)
         with suppress(SQLAlchemyError, OSError):  # a database that is away gives it to nobody
             missed = 0 if await is_held(slot) else missed + 1
-    lost()
 
 
 async def is_held(slot: Slot) -> bool:

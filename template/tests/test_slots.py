@@ -1,15 +1,12 @@
 """Worker slots: one holder each, free again when it ends, and work that one worker does alone."""
 
-import asyncio
-
 from app import slots
 
 
 async def test_two_workers_hold_different_names(site, tmp_path):
-    lost = asyncio.Event()
     async with (
-        slots.take(site.held.engine, tmp_path, lost.set) as first,
-        slots.take(site.held.engine, tmp_path, lost.set) as second,
+        slots.take(site.held.engine, tmp_path) as first,
+        slots.take(site.held.engine, tmp_path) as second,
     ):
         assert (first.name, second.name) == ("worker-0", "worker-1")
 
