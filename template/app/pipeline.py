@@ -87,8 +87,7 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
                     stored = await completed(call, targets, bill, outlet)
                     await services.cache.put(key, stored, spec.cache_ttl_s)
                 else:
-                    row.cached = True
-                    row.flags += stored.get("flags", [])
+                    row.cached, row.flags = True, [*row.flags, *stored.get("flags", [])]
                     outlet.replay(stored["text"])
         finally:
             billed(row, bill)

@@ -20,8 +20,6 @@ SLOTS = 8
 NAMES = (*(f"worker-{number}" for number in range(SLOTS)), "alone")
 # Any number that nothing else in the database locks.
 LOCK = 7_305_118
-
-
 # PostgreSQL frees its locks when it restarts: their holders ask for them again this often. Who asked in vain
 # so many times has lost its slot to a worker, and not to one that looks for the dead.
 ASK_S, MISSES = 1, 3
