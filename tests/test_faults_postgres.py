@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ CLIENTS = 4
 GAP_S = 3.0
 LOAD_S = 6.0
 JOBS = 150
+HELD = "from pg_locks where locktype = 'advisory' and classid = 7305118 and granted"
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +91,42 @@ def test_text_that_postgres_refuses_is_kept_or_refused_without_a_server_error(si
         assert [turn["input"]["text"][-1] for turn in kept.json["turns"]] == [".", "."]
         for path in ("results/%00", "results/a%00b", "conversations/%00", "conversations/c1?user_id=%00"):
             assert faulty.call(site.port, "GET", f"/v1/{path}", b"", **site.headers).status == 422
+
+
+def slots(site: Site) -> set[str]:
+    """Return the slots that workers hold; none while PostgreSQL is away."""
+    try:
+        return {number for (number,) in site.query("select objid " + HELD)}
+    except subprocess.CalledProcessError:
+        return set()
+
+
+def at_work(site: Site, number: int) -> bool:
+    """Wait until a worker has answered; return whether it holds the first slot."""
+    with site.serving():
+        name = site.ask("late", number, prefer="respond-async").json["id"]
+        faulty.until(lambda: name in site.ids())
+    return "0" in slots(site)
+
+
+def test_a_worker_has_its_slot_again_after_a_restart_of_postgres(site: Site, postgres: Server) -> None:
+    with site.working() as first:
+        assert at_work(site, 800_000)
+        postgres.stop(signal.SIGINT)
+        time.sleep(2)
+        postgres.start()
+        faulty.until(lambda: slots(site) == {"0"}, 10)
+        with site.working() as second:
+            faulty.until(lambda: slots(site) == {"0", "1"})
+            assert (first.poll(), second.poll()) == (None, None)
+
+
+def test_a_worker_whose_slot_another_has_taken_ends_and_says_so(site: Site) -> None:
+    url = site.settings["APP_DATABASE_URL"].replace("+psycopg", "")
+    steal = ["-c", f"select pg_terminate_backend(pid) {HELD}", "-c", "select pg_advisory_lock(7305118, 0)"]
+    with site.working() as worker:
+        assert at_work(site, 810_000)
+        other = [services.program("psql"), url, *steal, "-f", "-"]  # it stays until its input ends
+        with faulty.ended(subprocess.Popen(other, stdin=subprocess.PIPE)):
+            assert worker.wait(timeout=40) == 2
+    assert "another worker has taken worker-0" in site.log.read_text()

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app import db, tenants
 from app.db import ApiKey, Spend, Tenant
-from app.errors import NotAllowed, OverBudget, Unauthorized
+from app.errors import AppError, NotAllowed, OverBudget, Unauthorized
 from app.settings import Settings
 
 OPEN = "local"
@@ -41,8 +41,9 @@ class Known:
     """What a look-up found: a caller, or the error it is refused with."""
 
     until_s: float
+    tenant: str = ""
     caller: Caller | None = None
-    error: type[Exception] | None = None
+    error: type[AppError] | None = None
     said: str = ""
 
 
@@ -66,9 +67,13 @@ class Access:
         known = self.known.get(digest)
         if known is None or known.until_s < time.monotonic():
             known = await self.once(digest)
-        if known.caller is None:
-            raise (known.error or Unauthorized)(known.said)
-        return self.afford(known.caller)
+        try:
+            if known.caller is None:
+                raise (known.error or Unauthorized)(known.said)
+            return self.afford(known.caller)
+        except AppError as error:
+            error.tenant = known.tenant
+            raise
 
     def afford(self, caller: Caller) -> Caller:
         """The caller with what it spent a moment ago; raise OverBudget at the end of its money or tokens."""
@@ -109,11 +114,12 @@ class Access:
             known = Known(until_s, error=Unauthorized, said=said)
         elif found[0].paused:
             said = f"tenant '{found[0].id}' is paused; ask the operator"
-            known = Known(until_s, error=NotAllowed, said=said)
+            known = Known(until_s, found[0].id, error=NotAllowed, said=said)
         else:
             tenant, usd, tokens = found
             self.unsaved.pop(tenant.id, None)
             limits = tenant.budget_tokens, tokens or 0, tenant.rate_per_minute
-            known = Known(until_s, Caller(tenant.id, tenant.budget_usd, Decimal(usd or 0), *limits))
+            caller = Caller(tenant.id, tenant.budget_usd, Decimal(usd or 0), *limits)
+            known = Known(until_s, tenant.id, caller)
         self.known[digest] = known
         return known

@@ -21,7 +21,6 @@ class Ask:
     feature: Feature
     given: BaseModel
     key: str = ""
-    address: str = ""
     caller: Caller | None = None
     user: str = ""
     conversation: str = ""

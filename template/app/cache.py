@@ -27,7 +27,7 @@ class Answers:
     def __init__(self, url: str) -> None:
         self.disk = Disk(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
         self.store = Cache()
-        self.flights: dict[str, asyncio.Lock] = {}
+        self.flights: dict[str, asyncio.Event] = {}
         if url.startswith("redis"):
             try:
                 self.store.setup(url, pickle_type="json", suppress=True, socket_connect_timeout=1)
@@ -61,17 +61,18 @@ class Answers:
 
     @asynccontextmanager
     async def once(self, name: str, ttl_s: int) -> AsyncIterator[None]:
-        """Let one of the same questions ask at a time; the others then find its answer."""
-        if not ttl_s:
+        """Let one of the same questions ask first; the others find its answer, or all ask if it failed."""
+        if first := self.flights.get(name):
+            await first.wait()
+        if first or not ttl_s:
             yield
             return
-        lock = self.flights.setdefault(name, asyncio.Lock())
+        self.flights[name] = landed = asyncio.Event()
         try:
-            async with lock:
-                yield
+            yield
         finally:
-            if not lock.locked():
-                self.flights.pop(name, None)
+            del self.flights[name]
+            landed.set()
 
     async def close(self) -> None:
         """Release the store."""

@@ -28,6 +28,7 @@ class AppError(Exception):
     code = "internal"
     retry_after_s: int | None = None
     reported = False  # whether the log has it
+    tenant = ""  # whose key was refused
 
 
 @dataclass(frozen=True)

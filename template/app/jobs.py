@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ log = logging.getLogger(__name__)
 QUEUE = "answers"
 POLL_S = 0.2
 AGAIN_S = 1
-FORGET_EVERY_S = 3600
+TIDY_EVERY_S = 60
 ADOPT_EVERY_S = 5
 # Raised when a job that waits could no longer be understood by a new version of this module.
 VERSION = "1"
+ALIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 Job = Callable[[str], Coroutine[Any, Any, None]]
 
 
@@ -88,60 +90,54 @@ async def deliver(services: Services, name: str) -> None:
     found = await results.load(services.engine, name)
     if found is None or found.body is not None:
         return
-    ask = asked(services, found)
-    if ask:
-        await settle(services, ask)
-    else:
-        refuse(services, found)
-    await services.recorder.flush()
-    left = await results.load(services.engine, name)
-    if left and left.body is None:
-        raise RuntimeError("the result was not written")
-
-
-async def settle(services: Services, ask: Ask) -> None:
-    """Answer it; a refusal is a result too, unless the database was away."""
+    error: Exception = AppError()
     try:
-        await pipeline.answer(services, ask)
+        await pipeline.answer(services, asked(services, found))
     except Unavailable:
         raise
-    except AppError:
-        return
+    except Exception as fault:  # a refusal is a result too, and so is a fault: somebody waits for an end
+        error = fault
+    await services.recorder.flush()
+    await settle(services, name, error)
 
 
-def refuse(services: Services, found: Result) -> None:
-    """Say as its result that a request fits no feature any more."""
-    log.error("a waiting request fits no feature", extra={"id": found.id, "feature": found.feature})
-    error = Invalid(f"feature '{found.feature}' is gone or takes other input now; ask again")
-    row = Row(found.id, found.feature, tenant_id=found.tenant_id, user_id=found.user_id, outcome=error.code)
-    body = problems.describe(error, row.id)
-    services.recorder.save(row, results.new(row, found.given, found.conversation_id, 0, "failed", body))
-
-
-def asked(services: Services, found: Result) -> Ask | None:
-    """The request again; None where its feature is gone or takes other input now."""
-    feature = services.plan.features.get(found.feature)
+def asked(services: Services, found: Result) -> Ask:
+    """The request again; raise Invalid where its feature is gone or takes other input now."""
     try:
-        given = feature.Input.model_validate(found.given) if feature else None
-    except ValueError:
-        given = None
-    if feature is None or given is None:
-        return None
+        feature = services.plan.features[found.feature]
+        given = feature.Input.model_validate(found.given)
+    except (KeyError, ValueError) as error:
+        raise Invalid(f"feature '{found.feature}' is gone or takes other input now; ask again") from error
     caller, said = Caller(found.tenant_id), found.conversation_id
     return Ask(
         feature, given, caller=caller, user=found.user_id, conversation=said, durable=True, id=found.id
     )
 
 
+async def settle(services: Services, name: str, error: Exception) -> None:
+    """See that a job has a result and a usage row: where it left none, they say why."""
+    left = await results.load(services.engine, name)
+    if left is None or left.body is not None:
+        return
+    fault = type(error).__name__
+    log.error("a job left no answer", extra={"id": name, "feature": left.feature, "fault": fault})
+    said = error if isinstance(error, AppError) else AppError()
+    row = Row(name, left.feature, tenant_id=left.tenant_id, user_id=left.user_id, outcome=said.code)
+    body = problems.describe(said, name)
+    services.recorder.save(row, results.new(row, left.given, left.conversation_id, 0, "failed", body))
+    await services.recorder.flush()
+
+
 async def feed(services: Services, job: Job) -> None:
-    """Hand what waits to the queue, and forget what has expired, for ever."""
+    """Hand what waits to the queue, end what it lost, and forget what has expired, for ever."""
     loop = asyncio.get_running_loop()
-    forget_s = loop.time()
+    tidy_s = loop.time()
     while True:
         try:
             await hand_over(services, job)
-            if loop.time() >= forget_s:
-                forget_s = loop.time() + FORGET_EVERY_S
+            if loop.time() >= tidy_s:
+                tidy_s = loop.time() + TIDY_EVERY_S
+                await end_lost(services)
                 await results.forget(services.engine)
         except Exception as error:  # the loop must outlive a database that restarts
             log.warning("the worker waits for the database", extra={"fault": type(error).__name__})
@@ -150,15 +146,20 @@ async def feed(services: Services, job: Job) -> None:
 
 
 async def adopt(services: Services, slot: Slot) -> None:
-    """Take over the jobs of workers that died and did not come back, for ever."""
+    """Take over the jobs of workers that were dead at two looks: one whose database restarted is not."""
     from dbos import DBOS
 
+    before: set[str] = set()
     while True:
+        found: set[str] = set()
         try:
             async for name in slots.dead(services.engine, services.plan.settings.var_dir, slot.name):
-                await asyncio.to_thread(DBOS._recover_pending_workflows, [name])
+                found.add(name)
+                if name in before:
+                    await asyncio.to_thread(DBOS._recover_pending_workflows, [name])
         except Exception as error:  # the loop must outlive a database that restarts
             log.warning("jobs of dead workers wait", extra={"fault": type(error).__name__})
+        before = found
         await asyncio.sleep(ADOPT_EVERY_S)
 
 
@@ -172,6 +173,19 @@ async def hand_over(services: Services, job: Job) -> None:
             await DBOS.enqueue_workflow_async(QUEUE, job, item.id)
     if found:
         await results.queued(services.engine, [item.id for item in found])
+
+
+async def end_lost(services: Services) -> None:
+    """Say of jobs that the queue gave up, or has not any more, that they failed."""
+    from dbos import DBOS
+
+    if not (names := await results.overdue(services.engine, timedelta(seconds=TIDY_EVERY_S), limit=100)):
+        return
+    alive = await DBOS.list_workflows_async(
+        workflow_ids=names, status=ALIVE, load_input=False, load_output=False
+    )
+    for name in set(names) - {job.workflow_id for job in alive}:
+        await settle(services, name, AppError())
 
 
 def queue_url(config: Settings) -> str:

@@ -18,10 +18,11 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Kept:
-    """What a request leaves: its row, and the body of its result."""
+    """What a request leaves: its row and its result's body; nothing yet where a worker answers later."""
 
     row: Row
     body: dict[str, Any] | None = None
+    later: bool = False
 
 
 @asynccontextmanager
@@ -34,7 +35,7 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
             yield kept
         row.outcome = "ok"
     except AppError as error:
-        row.outcome = error.code
+        row.outcome, row.tenant_id = error.code, row.tenant_id or error.tenant
         row.flags += error.flags if isinstance(error, Blocked) else ()
         kept.body = problems.describe(error, row.id)
         raise
@@ -57,7 +58,8 @@ def leave(services: Services, ask: Ask, kept: Kept) -> asyncio.Future[bool] | No
     if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
         services.recorder.metrics.count(row)
         return None
-    if ask.durable and (row.outcome == "cut" or (ask.caller and row.outcome == Unavailable.code)):
+    again = row.outcome == "cut" or (ask.caller and row.outcome == Unavailable.code)
+    if kept.later or (ask.durable and again):
         return None
     if kept.body is None or not (ask.durable or keep_days(ask)):
         return services.recorder.save(row)

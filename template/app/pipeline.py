@@ -87,7 +87,7 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
                     stored = await completed(call, targets, bill, outlet)
                     await services.cache.put(key, stored, spec.cache_ttl_s)
                 else:
-                    row.cached = True
+                    row.cached, row.flags = True, [*row.flags, *stored.get("flags", [])]
                     outlet.replay(stored["text"])
         finally:
             billed(row, bill)
@@ -161,6 +161,7 @@ async def completed(
     call: Call[tuple[BaseModel, str]], targets: list[Target], bill: Bill, outlet: Outlet
 ) -> dict[str, Any]:
     """The answer as the cache keeps it; what was shown of one that is blocked or mended is taken back."""
+    known = len(outlet.row.flags)
     try:
         done = await tiers.complete(call, targets, bill, outlet.send)
         output, said = done.output
@@ -171,7 +172,8 @@ async def completed(
     except Blocked:
         outlet.retract()
         raise
-    return {"output": output.model_dump(mode="json"), "text": said, "model": done.name}
+    found = outlet.row.flags[known:]
+    return {"output": output.model_dump(mode="json"), "text": said, "model": done.name, "flags": found}
 
 
 def billed(row: Row, bill: Bill) -> None:

@@ -111,6 +111,13 @@ async def queued(engine: AsyncEngine, names: list[str]) -> None:
         await connection.execute(update(Result).where(*open_).values(state="queued", lease_until=None))
 
 
+async def overdue(engine: AsyncEngine, age: timedelta, limit: int) -> list[str]:
+    """The ids of the oldest results that the job queue has had for so long."""
+    query = select(Result.id).where(Result.state == "queued", Result.created_at < db.now() - age)
+    async with AsyncSession(engine) as session:
+        return list(await session.scalars(query.order_by(Result.created_at).limit(limit)))
+
+
 async def forget(engine: AsyncEngine) -> int:
     """Delete what has expired; returns how many results went."""
     expired = Result.state.in_(SETTLED), Result.expires_at < db.now()

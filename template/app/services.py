@@ -36,6 +36,7 @@ from app.errors import ConfigError, Fault
 from app.features import Feature
 from app.library import Library
 from app.limits import Limits
+from app.live import Stream
 from app.metrics import Metrics
 from app.models import Model, Registry
 from app.policy import Policy
@@ -90,7 +91,7 @@ class Services:
     limits: Limits
     recorder: Recorder
     queue: Queue
-    streams: dict[str, object] = field(default_factory=dict)
+    streams: dict[str, Stream] = field(default_factory=dict)
     asked: dict[tuple[str, str], Target] = field(default_factory=dict)
 
     def targets(self, feature: Feature, models: dict[str, Model]) -> list[Target]:

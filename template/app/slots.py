@@ -5,13 +5,14 @@ Two workers of one name would run each other's jobs; a name that never comes bac
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.errors import ConfigError, Fault
 
@@ -19,13 +20,17 @@ SLOTS = 8
 NAMES = (*(f"worker-{number}" for number in range(SLOTS)), "alone")
 # Any number that nothing else in the database locks.
 LOCK = 7_305_118
+# PostgreSQL frees its locks when it restarts: their holders ask for them again this often. Who asked in vain
+# so many times has lost its slot to a worker, and not to one that looks for the dead.
+ASK_S, MISSES = 1, 3
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The name that the job queue knows this worker by."""
+    """The name that the job queue knows this worker by, and what holds its lock in a database."""
 
     name: str
+    connection: AsyncConnection | None = None
 
 
 @asynccontextmanager
@@ -35,6 +40,24 @@ async def take(engine: AsyncEngine, var: Path) -> AsyncIterator[Slot]:
         if slot is None:
             raise ConfigError([Fault(var, "", f"all {SLOTS} worker slots are taken; stop a worker first")])
         yield slot
+
+
+async def keep(slot: Slot) -> None:
+    """Ask for the lock again and again; return when another worker has it."""
+    missed = 0
+    while missed < MISSES:
+        await asyncio.sleep(ASK_S)
+        with suppress(SQLAlchemyError, OSError):  # a database that is away gives it to nobody
+            missed = 0 if await is_held(slot) else missed + 1
+
+
+async def is_held(slot: Slot) -> bool:
+    """Lock it, or say that another process has; what this one holds it may lock again."""
+    if slot.connection is None:
+        return True
+    number = {"lock": LOCK, "number": NAMES.index(slot.name)}
+    async with slot.connection.begin():
+        return bool(await slot.connection.scalar(text("select pg_try_advisory_lock(:lock, :number)"), number))
 
 
 @asynccontextmanager
@@ -81,12 +104,10 @@ async def in_files(folder: Path, names: Sequence[str]) -> AsyncIterator[Slot | N
 async def in_database(engine: AsyncEngine, names: Sequence[str]) -> AsyncIterator[Slot | None]:
     """On several machines: an advisory lock a slot, held by a connection of its own."""
     async with engine.connect() as connection:
-        for name in names:
-            taken = text("select pg_try_advisory_lock(:lock, :number)")
-            if await connection.scalar(taken, {"lock": LOCK, "number": NAMES.index(name)}):
-                await connection.commit()
+        for slot in (Slot(name, connection) for name in names):
+            if await is_held(slot):
                 try:
-                    yield Slot(name)
+                    yield slot
                 finally:
                     await connection.invalidate()  # back in the pool it would keep the lock
                 return

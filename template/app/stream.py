@@ -1,64 +1,26 @@
 """A request that is streamed belongs to a task of its own: a client that leaves does not cut it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from fastapi.sse import format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import problems, results
+from app import db, problems, results
 from app.ask import Ask
-from app.db import Result
-from app.errors import AppError
+from app.errors import AppError, Unavailable
 from app.events import Event
+from app.live import Stream, line
 from app.pipeline import answer
 from app.services import Services
 
-LAST = ("result", "error")
 # A client that lost its connection finds the events here; later it gets the kept result.
 LINGER_S = 60
 POLL_S = 0.25
-
-
-class Stream:
-    """The events of one request so far; any number of readers follow them."""
-
-    def __init__(self, tenant: str = "") -> None:
-        self.tenant = tenant
-        self.events: list[Event] = []
-        self.changed = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-
-    def send(self, event: Event) -> None:
-        """Add one event and wake the readers."""
-        self.events.append(event)
-        self.changed.set()
-
-    async def begun(self) -> Event:
-        """The first event: an error here came before anything was sent, and can still be an HTTP status."""
-        while not self.events:
-            self.changed.clear()
-            await self.changed.wait()
-        return self.events[0]
-
-    async def follow(self, start: int = 0) -> AsyncIterator[bytes]:
-        """Every event from number `start` as server-sent bytes, until the last one."""
-        told = start
-        while True:
-            while told < len(self.events):
-                event = self.events[told]
-                yield line(event, told)
-                told += 1
-            if self.events and self.events[-1].kind in LAST:
-                return
-            self.changed.clear()
-            await self.changed.wait()
-
-
-def line(event: Event, number: int) -> bytes:
-    """One event as server-sent bytes."""
-    return format_sse_event(data_str=problems.dump(event.data), event=event.kind, id=str(number))
+# A reader waits this long for what another process answers, then asks again.
+WAIT_S = 300
+LATE = "the answer is not there yet; ask again in a few seconds"
 
 
 def start(services: Services, ask: Ask) -> Stream:
@@ -66,9 +28,14 @@ def start(services: Services, ask: Ask) -> Stream:
     stream = Stream()
     services.streams[ask.id] = stream
     stream.task = asyncio.create_task(run(services, ask, stream))
-    loop = asyncio.get_running_loop()
-    stream.task.add_done_callback(lambda _: loop.call_later(LINGER_S, services.streams.pop, ask.id, None))
+    stream.task.add_done_callback(lambda _: leave(services, ask.id, stream))
     return stream
+
+
+def leave(services: Services, name: str, stream: Stream) -> None:
+    """Let go of a stream that has ended; one that was refused at once has nothing to come back to."""
+    linger_s = LINGER_S if len(stream.events) > 1 else 0
+    asyncio.get_running_loop().call_later(linger_s, services.streams.pop, name, None)
 
 
 async def run(services: Services, ask: Ask, stream: Stream) -> None:
@@ -85,8 +52,7 @@ async def run(services: Services, ask: Ask, stream: Stream) -> None:
 
 def running(services: Services) -> dict[str, Stream]:
     """The streams that are still being answered."""
-    found = {name: stream for name, stream in services.streams.items() if isinstance(stream, Stream)}
-    return {name: stream for name, stream in found.items() if stream.task and not stream.task.done()}
+    return {name: one for name, one in services.streams.items() if one.task and not one.task.done()}
 
 
 async def hold(services: Services) -> None:
@@ -106,19 +72,28 @@ async def finish(services: Services) -> None:
 
 async def again(services: Services, tenant: str, name: str, last: int) -> AsyncIterator[bytes]:
     """The events of a request after number `last`: from here, or from its kept result once that is there."""
-    here = services.streams.get(name)
-    if isinstance(here, Stream):
+    if here := services.streams.get(name):
         async for part in here.follow(last + 1):
             yield part
         return
-    while (found := await results.fetch(services.engine, tenant, name)).body is None:
+    ends_s = time.monotonic() + WAIT_S
+    while (end := await ended(services, tenant, name)) is None and time.monotonic() < ends_s:
         await asyncio.sleep(POLL_S)
         yield b": wait\n\n"
-    # Another process answered: its events are not ours to number, so the reader begins again.
-    yield line(Event("restart", {"model": ""}), last + 1)
-    yield line(ended(found), last + 2)
+    if end and end.kind == "result":
+        # Another process answered: its events are not ours to number, so the reader begins again.
+        last += 1
+        yield line(Event("restart", {"model": ""}), last)
+    yield line(end or Event("error", problems.describe(Unavailable(LATE), name)), last + 1)
 
 
-def ended(found: Result) -> Event:
-    """The last event of a kept result."""
-    return Event("result" if found.state == "done" else "error", found.body or {})
+async def ended(services: Services, tenant: str, name: str) -> Event | None:
+    """The last event of a kept result, once it has an end; what stands in its way is an end too."""
+    try:
+        with db.reached():
+            found = await results.fetch(services.engine, tenant, name)
+    except AppError as error:
+        return Event("error", problems.describe(error, name))
+    if found.body is None:
+        return None
+    return Event("result" if found.state == "done" else "error", found.body)

@@ -20,6 +20,7 @@ from app.errors import AppError, NotFound, TooLarge, Unauthorized, Unavailable
 from app.features import Feature
 from app.kept import NAME
 from app.limit_body import LimitBody
+from app.live import Stream
 from app.services import Plan, Services
 
 PREFER = Annotated[str, Header(description="respond-async: 202 with the place of the result")]
@@ -104,7 +105,7 @@ def add_route(app: FastAPI, feature: Feature) -> None:
     )(ask)
 
 
-async def streamed(running: stream.Stream) -> Response:
+async def streamed(running: Stream) -> Response:
     """Server-sent events; a request that is refused before its first event gets the refusal's status."""
     first = await running.begun()
     if first.kind == "error":

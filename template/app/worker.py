@@ -7,6 +7,7 @@ import sys
 import threading
 
 from app import jobs, logs, services, settings, slots, watch
+from app.errors import ConfigError, Fault
 from app.services import Plan
 
 FOLDERS = ("app", "features", "config")
@@ -48,6 +49,11 @@ async def work(plan: Plan) -> None:
         jobs.work(held, slot),
         asyncio.TaskGroup() as beside,
     ):
-        watching = beside.create_task(watch.run(held))
-        await stop.wait()
-        watching.cancel()
+        told = beside.create_task(stop.wait())
+        tasks = told, beside.create_task(slots.keep(slot)), beside.create_task(watch.run(held))
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+    if told.cancelled():
+        what = f"another worker has taken {slot.name}; start this one again"
+        raise ConfigError([Fault(plan.settings.var_dir, "", what)])

@@ -74,6 +74,38 @@ async def test_the_same_question_asked_at_once_is_paid_once(project):
     assert len(heard) == 1
 
 
+async def test_questions_that_waited_for_one_that_failed_ask_for_themselves_at_once(answers):
+    running, most, ends = 0, 0, []
+
+    async def ask(number: int) -> None:
+        nonlocal running, most
+        async with answers.once("k", 60):
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.05)
+            running -= 1
+            if number == 0:
+                raise ValueError
+            ends.append(number)
+
+    asked = [ask(number) for number in range(20)]
+    said = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 0.5)
+    assert [type(one) for one in said] == [ValueError, *[type(None)] * 19]
+    assert (sorted(ends), most) == (list(range(1, 20)), 19)
+    assert answers.flights == {}
+
+
+async def test_one_answer_that_fails_is_one_refusal(project):
+    heard, note = [], '{"result": "noted"}'
+    with kit.serve(kit.provider(said=["no json", "no json", *[note] * 20], pause_s=0.1, heard=heard)) as url:
+        kit.models(first=url)
+        kit.edit("features/note/feature.toml", "[slo]", "cache_ttl_s = 60\n\n[slo]")
+        async with kit.site() as site:
+            said = await asyncio.gather(*(site.post("note", kit.TEXT) for _ in range(20)))
+    assert sorted(r.status_code for r in said) == [200] * 19 + [503]
+    assert len(heard) <= 2 + 19
+
+
 async def test_a_redis_that_is_away_is_a_miss(project):
     pytest.importorskip("redis", reason="uv sync --extra redis")
     async with kit.site(cache_url="redis://127.0.0.1:1") as site:

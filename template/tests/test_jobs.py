@@ -1,15 +1,16 @@
 """Requests that outlive their connection: kept results, jobs of a worker, resumed streams."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
 import pytest
 from filelock import FileLock, Timeout
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.exc import OperationalError
 
-from app import jobs
+from app import db, jobs
 from tests import kit, processes, stores
 
 
@@ -200,3 +201,38 @@ async def test_a_job_is_begun_again_where_the_database_went_away(site, part):
     assert await site.rows() == []
     assert await jobs.delivered(site.held, name)
     assert [(row.id, row.outcome) for row in await site.rows()] == [(name, "ok")]
+
+
+async def test_a_job_whose_answer_cannot_be_kept_has_failed_and_says_so(site):
+    def refuse(_connection, _cursor, statement, parameters, *_):
+        if "INTO result" in statement and '"output"' in str(parameters):
+            raise ValueError(statement)
+
+    name = (await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
+    event.listen(site.held.engine.sync_engine, "before_cursor_execute", refuse)
+    assert await jobs.delivered(site.held, name)
+    said = await site.http.get(f"/v1/results/{name}")
+    assert (said.status_code, said.json()["code"], said.json()["request_id"]) == (500, "internal", name)
+    assert [(row.id, row.outcome) for row in await site.rows()] == [(name, "internal")]
+
+
+async def test_a_job_that_crashes_has_failed_and_says_so(project):
+    kit.write("features/note/steps.py", "def finish(said, found):\n    raise KeyError('x')\n")
+    async with kit.site() as site:
+        name = (await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
+        assert await jobs.delivered(site.held, name)
+        said = await site.http.get(f"/v1/results/{name}")
+        assert (said.status_code, said.json()["code"]) == (500, "internal")
+        assert [(row.id, row.outcome) for row in await site.rows()] == [(name, "internal")]
+
+
+async def test_a_job_that_the_queue_has_lost_has_failed_and_says_so(project):
+    async with kit.site() as site:
+        name = (await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
+        long_ago = {"state": "queued", "created_at": db.now() - timedelta(hours=1)}
+        async with site.held.engine.begin() as connection:
+            await connection.execute(update(db.Result).values(**long_ago))
+        with processes.process("worker"):
+            said = await processes.result(site.http, name)
+        assert (said.status_code, said.json()["code"]) == (500, "internal")
+        assert [row.id for row in await site.rows()] == [name]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from app import jobs, tenants
 from tests import kit, processes
 
 
@@ -18,6 +19,18 @@ async def test_the_same_idempotency_key_names_the_same_result(site):
     assert said[0].json() == said[1].json()
 
 
+@pytest.mark.parametrize(
+    ("talk", "given"), [("", {"text": "Another text to note."}), ("?conversation_id=c1", kit.TEXT)]
+)
+async def test_an_idempotency_key_of_another_request_is_refused(site, talk, given):
+    headers = {**processes.ASYNC, "Idempotency-Key": "order-7"}
+    await site.http.post("/v1/note", json=kit.TEXT, headers=headers)
+    said = await site.http.post(f"/v1/note{talk}", json=given, headers=headers)
+    assert (said.status_code, said.json()["code"]) == (422, "invalid")
+    assert "Idempotency-Key" in said.json()["detail"]
+    assert [row.outcome for row in await site.rows()] == ["invalid"]
+
+
 async def test_a_full_queue_is_429_and_says_when_to_come_back(project):
     async with kit.site(max_waiting_jobs=3) as site:
         said = [await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC) for _ in range(5)]
@@ -30,6 +43,36 @@ async def test_one_tenant_cannot_fill_the_queue_of_all(project):
         headers = [await processes.keyed(site, name) for name in ("one", "one", "one", "two")]
         said = [await site.http.post("/v1/note", json=kit.TEXT, headers=key) for key in headers]
     assert [r.status_code for r in said] == [202, 202, 429, 202]
+
+
+async def test_a_refusal_to_take_a_request_leaves_one_row(project):
+    async with kit.site(max_waiting_jobs=1) as site:
+        for _ in range(2):
+            await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)
+        assert [(row.outcome, row.latency_ms > 0) for row in await site.rows()] == [("queue_full", True)]
+
+
+async def test_a_name_that_was_refused_once_leaves_its_own_row_when_it_is_answered(site):
+    headers, held = {**processes.ASYNC, "Idempotency-Key": "order-7"}, site.held
+    held.queue.limit = 0
+    assert (await site.http.post("/v1/note", json=kit.TEXT, headers=headers)).status_code == 429
+    held.queue.limit = 1
+    taken = await site.http.post("/v1/note", json=kit.TEXT, headers=headers)
+    assert await jobs.delivered(held, taken.json()["id"])
+    assert [row.outcome for row in await site.rows()] == ["queue_full", "ok"]
+
+
+@pytest.mark.parametrize("more", [{}, processes.ASYNC, {"Accept": "text/event-stream"}])
+@pytest.mark.parametrize(
+    ("change", "outcome"), [({"budget_tokens": 0}, "over_budget"), ({"paused": True}, "not_allowed")]
+)
+async def test_what_is_refused_by_its_key_is_on_the_books_of_its_tenant(project, more, change, outcome):
+    async with kit.site(auth="required", pepper=kit.PEPPER) as site:
+        key = (await processes.keyed(site, "acme"))["Authorization"]
+        await tenants.change(site.held.engine, "acme", **change)
+        said = await site.http.post("/v1/note", json=kit.TEXT, headers={"Authorization": key, **more})
+        assert said.json()["code"] == outcome
+        assert [(row.tenant_id, row.outcome) for row in await site.rows()] == [("acme", outcome)]
 
 
 @pytest.mark.slow

@@ -32,6 +32,16 @@ async def test_a_cached_answer_leaves_its_own_row(site):
     assert [(row.outcome, row.cached) for row in await site.rows()] == [("ok", False), ("ok", True)]
 
 
+async def test_a_cached_answer_carries_what_was_found_in_it(project):
+    with kit.serve(kit.provider(said="Write to bob@example.com. [1]")) as url:
+        kit.models(first=url)
+        async with kit.site() as site:
+            for _ in range(2):
+                await site.post("ask", kit.QUESTION)
+            rows = [(row.cached, row.flags) for row in await site.rows()]
+    assert rows == [(False, ["output-pii"]), (True, ["output-pii"])]
+
+
 async def test_a_cached_answer_streams_as_the_first_one_did(site):
     first = await site.stream("ask", kit.QUESTION)
     again = await site.stream("ask", kit.QUESTION)

@@ -150,3 +150,12 @@ async def test_metrics_count_requests_by_outcome(site):
     told = (await site.http.get("/metrics")).text
     assert 'app_requests_total{cached="false",feature="note",outcome="ok"} 1.0' in told
     assert 'app_requests_total{cached="false",feature="note",outcome="blocked"} 1.0' in told
+
+
+async def test_metrics_count_cache_hits_by_feature(site):
+    for _ in range(3):
+        await site.post("ask", kit.QUESTION)
+    told = (await site.http.get("/metrics")).text
+    assert 'app_requests_total{cached="false",feature="ask",outcome="ok"} 1.0' in told
+    assert 'app_requests_total{cached="true",feature="ask",outcome="ok"} 2.0' in told
+    assert 'app_requests_total{cached="true",feature="note",outcome="ok"} 0.0' in told
