@@ -1,5 +1,6 @@
 """Everything a running app holds, opened once and closed in order."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +22,7 @@ from app import (
     flags,
     indexing,
     models,
+    pgindex,
     policy,
     quality,
     settings,
@@ -38,6 +40,7 @@ from app.library import Library
 from app.limits import Limits
 from app.metrics import Metrics
 from app.models import Model, Registry
+from app.pgindex import Store
 from app.policy import Policy
 from app.record import Recorder
 from app.results import Queue
@@ -162,7 +165,14 @@ def misfit(name: str, use_case: str, registry: Registry, rules: Policy) -> str:
 def unindexed(found: Plan) -> list[Fault]:
     """Every corpus that has changed since its index was built, or has none."""
     what = "has no index for its present pages: run 'uv run app setup'"
-    return [Fault(source.corpus, "", what) for source in found.sources() if not shelf.path(source).exists()]
+    store = pgindex.connect(found.settings.index_url)
+    return [Fault(source.corpus, "", what) for source in found.sources() if not fresh(source, store)]
+
+
+def fresh(source: Source, store: Store | None) -> bool:
+    """Whether there is an index of the present pages."""
+    path = shelf.path(source)
+    return path.stem in [build.name for build in store.builds(source)] if store else path.exists()
 
 
 def encoders(found: Plan, http: httpx2.AsyncClient) -> dict[str, Encoder]:
@@ -177,14 +187,17 @@ async def index(found: Plan, tenant: str, tick: Callable[[Source, int, int], Non
         tenants.require_name(tenant)  # it becomes a part of paths
     if faults := models.verify(found.registry, found.settings.config_dir):
         raise ConfigError(faults)
-    shared = found.sources()
+    shared, store = found.sources(), pgindex.connect(found.settings.index_url)
     built: dict[Source, Path] = {}
     owners = [tenant] if tenant else ["", *shelf.tenants(found.settings.var_dir)]
     async with httpx2.AsyncClient() as http:
         known = encoders(found, http)
         for source in [source.of(owner) for owner in owners for source in shared]:
             path = await indexing.build(source, known.get(source.encoder), partial(tick, source))
-            indexing.retire({other.of(source.tenant).home for other in shared}, source)
+            present = [other.of(source.tenant) for other in shared]
+            indexing.retire({other.home for other in present}, source)
+            if store:
+                await asyncio.to_thread(store.publish, source, path, present)
             built |= {source: path} if path else {}
     return built
 
@@ -207,10 +220,10 @@ async def start(found: Plan) -> AsyncIterator[Services]:
     if faults := [*models.verify(found.registry, found.settings.config_dir), *unindexed(found)]:
         raise ConfigError(faults)
     engine = db.connect(found.settings.database_url)
-    store = Answers(found.settings.cache_url)
+    answers = Answers(found.settings.cache_url)
     async with clients.pool(found.registry, found.settings.model_timeout_s) as http:
         recorder = None
-        library = Library({}, store)
+        library = Library({}, answers, found.settings.index_url)
         try:
             await db.require(engine)
             objectives_s = {f.name: f.spec.slo.p95_ms / 1000 for f in found.features.values()}
@@ -222,13 +235,13 @@ async def start(found: Plan) -> AsyncIterator[Services]:
             breakers = {name: Breaker() for name in callers}
             queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
             yield Services(
-                found, engine, access, callers, breakers, store, library, counters, recorder, queue
+                found, engine, access, callers, breakers, answers, library, counters, recorder, queue
             )
         finally:
             if recorder:
                 await recorder.close()
             library.close()
-            await store.close()
+            await answers.close()
             await engine.dispose()
 
 
