@@ -72,7 +72,7 @@ def with_pgvector() -> Path:
 
 @contextmanager
 def postgres_server(programs: Path | None = None) -> Iterator[Server]:
-    """Run an empty PostgreSQL until the block ends, from this folder if it is given; its URL is for SQLAlchemy."""
+    """Run an empty PostgreSQL (its programs may be named) until the block ends; its URL is for SQLAlchemy."""
     user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="slipway-pg-"))  # a short path: it holds a socket
     if user:

@@ -115,7 +115,7 @@ class Index:
         found = self.store.ask("passages", build=self.build, rows=rows)
         if not found:
             raise Unavailable("the index was replaced while it was searched; try again")
-        return {row: Passage(*told) for row, *told in found}
+        return {row: Passage(*told) for row, *told in found if row is not None}
 
 
 @cache
