@@ -1,10 +1,8 @@
 """Indexes in PostgreSQL for several machines: built as files, taken over whole, searched there."""
 
-import re
 import sqlite3
 import struct
 import time
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
@@ -23,13 +21,11 @@ from app.shelf import Source
 
 # After a failure PostgreSQL is left alone so long: what waits for it in vain keeps others waiting.
 REST_S = 1.0
+# A machine that vanished costs seconds, not the minutes that TCP would wait.
+PATIENCE = {"connect_timeout": 2, "tcp_user_timeout": 5_000}
 URL = "write postgresql://user:<password>@host/name, or nothing for files"
 AWAY = "the PostgreSQL of index_url is away, or has no indexes yet: uv run app setup"
-EXTENSION = "has no extension 'vector': install pgvector, then as a superuser: create extension vector"
-BUILT = """
-select passage.rowid, page, title, heading, body, title_stems, heading_stems, body_stems, value
-from passage left join vector using (hash)
-"""
+NEEDS = "it needs pgvector (as a superuser: create extension vector) and the right to create a schema"
 
 
 @cache
@@ -44,15 +40,12 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.rests_s = 0.0
-        # A machine that vanished costs seconds, not the minutes that TCP would wait.
-        patience = {"connect_timeout": 2, "tcp_user_timeout": 5_000}
         try:
-            address = make_url(url)
-            if address.get_backend_name() != "postgresql":
+            if make_url(url).get_backend_name() != "postgresql":
                 raise ArgumentError
-            address = address.set(drivername="postgresql+psycopg")
-            self.engine = create_engine(address, pool_pre_ping=True, connect_args=patience)
-        except (ArgumentError, ImportError) as error:
+            address = make_url(url).set(drivername="postgresql+psycopg")
+            self.engine = create_engine(address, pool_pre_ping=True, connect_args=PATIENCE)
+        except (ArgumentError, ValueError, ImportError) as error:
             raise ConfigError([Fault(CONFIG, "index_url", f"{type(error).__name__}; {URL}")]) from error
 
     @contextmanager
@@ -78,15 +71,23 @@ class Store:
 
     def choose(self, source: Source, builds: Sequence[Any]) -> "Index | None":
         """The build of the present pages where there is one, else the newest."""
-        exact = [] if source.tenant else [build for build in builds if build.name == shelf.path(source).stem]
-        return next((Index(self, build.id, build.size) for build in [*exact, *builds]), None)
+        exact = "" if source.tenant else shelf.path(source).stem
+        best = sorted(builds, key=lambda build: build.name != exact)
+        return Index(self, best[0].id, best[0].size) if best else None
 
     def publish(self, source: Source, path: Path | None, present: list[Source]) -> None:
-        """Take a build over and remove what it replaces: all of it is seen at once, or nothing."""
+        """Take a build over and remove what it replaces: all of it is seen at once, or nothing.
+
+        Raise ConfigError where pgvector is missing.
+        """
         kept = (1 if source.tenant else 2) if path else 0
         values = {"home": key(source), "kept": kept, "others": min(kept, 1), "homes": [*map(key, present)]}
         with self.connected("READ COMMITTED") as connection:
-            prepare(connection)
+            try:
+                connection.execute(statements()["tables"])
+            except SQLAlchemyError as error:
+                what = f"{type(error.__cause__).__name__}; {NEEDS}"
+                raise ConfigError([Fault(CONFIG, "index_url", what)]) from error
             if path:
                 take(connection, path, values)
             connection.execute(statements()["clear"], values)
@@ -102,9 +103,8 @@ class Index:
     def words(self, question: str) -> list[int]:
         """The rows that fit best by their words, best first; none when no word of the question occurs."""
         said = text.language(question)
-        asked = [*dict.fromkeys(lexemes(" ".join(text.terms(question, said))))]
-        values = {"build": self.build, "size": self.size, "language": shelf.LANGUAGES.index(said)}
-        return [row for (row,) in self.store.ask("words", lexemes=asked, **values)] if asked else []
+        asked = {"stems": " ".join(text.terms(question, said)), "language": shelf.LANGUAGES.index(said)}
+        return [row for (row,) in self.store.ask("words", build=self.build, size=self.size, **asked)]
 
     def near(self, vector: bytes) -> list[tuple[float, int]]:
         """The rows whose vectors are nearest, with the cosine, the nearest first."""
@@ -129,46 +129,28 @@ def key(source: Source) -> str:
     return source.home.relative_to(source.var / "index").as_posix()
 
 
-def prepare(connection: Connection) -> None:
-    """Wait for other builds, then create what is missing; raise ConfigError without pgvector."""
-    connection.execute(statements()["wait"])
-    try:
-        connection.execute(statements()["extension"])
-    except SQLAlchemyError as error:
-        raise ConfigError([Fault(CONFIG, "index_url", EXTENSION)]) from error
-    connection.exec_driver_sql(str(statements()["tables"]))
-
-
 def take(connection: Connection, path: Path, values: dict[str, Any]) -> None:
     """Copy a build, unless it is there."""
     build, size = connection.execute(statements()["new"], {**values, "name": path.stem}).one()
     if size:
         return
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as built:
-        cursor = built.execute(BUILT)
-        while rows := [{"build": build, **columns(*row)} for row in cursor.fetchmany(1_000)]:
+        built.row_factory = sqlite3.Row
+        built.create_function("clean", 1, clean)
+        built.create_function("shown", 1, shown)
+        cursor = built.execute(statements()["built"].text)
+        while rows := [{"build": build, **dict(row)} for row in cursor.fetchmany(1_000)]:
             size += len(rows)
             for name in ("passage", "vector"):
                 connection.execute(statements()[name], rows)
     connection.execute(statements()["sized"], {"build": build, "size": size})
 
 
-def columns(row: int, *told: Any) -> dict[str, Any]:
-    """The columns of one passage; PostgreSQL holds no NUL, and a title's words weigh A, a heading's B."""
-    stems, vector = zip(told[4:7], "ABC", strict=True), told[7]
-    said = [(word, weight) for part, weight in stems for word in lexemes(part)]
-    words = " ".join(f"{word}:{place}{weight}" for place, (word, weight) in enumerate(said, start=1))
-    texts = [part.replace("\0", "\ufffd") for part in told[:4]]
-    named = dict(zip(("page", "title", "heading", "body"), texts, strict=True))
-    return named | {"row": row, "words": words, "value": vector and shown(vector)}
+def clean(said: str) -> str:
+    """The text without NUL, which PostgreSQL does not hold."""
+    return said.replace("\0", "\ufffd")
 
 
-def lexemes(stems: str) -> list[str]:
-    """The stems as SQLite takes them apart, without accents; nothing in them needs quoting."""
-    plain = [sign for sign in unicodedata.normalize("NFKD", stems) if not unicodedata.combining(sign)]
-    return re.findall(r"[^\W_]{1,500}", "".join(plain))  # a lexeme has room for 2,046 bytes
-
-
-def shown(vector: bytes) -> str:
+def shown(vector: bytes | None) -> str | None:
     """A vector as pgvector reads it."""
-    return str([*struct.unpack(f"<{len(vector) // 4}f", vector)])
+    return str([*struct.unpack(f"<{len(vector) // 4}f", vector)]) if vector else None

@@ -1,13 +1,15 @@
--- What app/pgindex.py asks PostgreSQL. A build is one index; its `home` is a tenant, or all of them, with a corpus and
+-- The statements of app/pgindex.py. A build is one index; its `home` is a tenant, or all of them, with a corpus and
 -- a way to cut and encode it, its `name` the hash of the pages. Every statement reads or writes one home alone.
 
--- name: wait
-select pg_advisory_xact_lock(hashtext('retrieval'))
-
--- name: extension
-create extension if not exists vector
+-- What is read of a build in its SQLite file.
+-- name: built
+select passage.rowid as row, clean(page) as page, clean(title) as title, clean(heading) as heading,
+    clean(body) as body, title_stems, heading_stems, body_stems, shown(value) as value
+from passage left join vector using (hash)
 
 -- name: tables
+select pg_advisory_xact_lock(hashtext('retrieval')); -- one build is taken over after the other
+create extension if not exists vector;
 create schema if not exists retrieval;
 create table if not exists retrieval.build (
     id bigint generated always as identity primary key,
@@ -27,6 +29,10 @@ create table if not exists retrieval.passage (
     words tsvector not null,
     primary key (build, number)
 ) with (toast_tuple_target = 8160);
+-- The stems are taken apart as SQLite does it: accents do not count, and the signs inside a word part it.
+create or replace function retrieval.words(stems text) returns tsvector immutable language sql return to_tsvector(
+    'simple', translate(regexp_replace(normalize(stems, NFKD), '[\u0300-\u036f]', '', 'g'), '''’.%/_-', '       ')
+);
 create index if not exists passage_words on retrieval.passage using gin (words);
 -- Beside no text, and never moved out of the row: comparing all of a build reads its vectors and nothing else.
 create table if not exists retrieval.vector (
@@ -41,7 +47,10 @@ insert into retrieval.build (home, name) values (:home, :name)
 on conflict (home, name) do update set at = clock_timestamp() returning id, size
 
 -- name: passage
-insert into retrieval.passage values (:build, :row, :page, :title, :heading, :body, cast(:words as tsvector))
+insert into retrieval.passage values (
+    :build, :row, :page, :title, :heading, :body, setweight(retrieval.words(:title_stems), 'A')
+    || setweight(retrieval.words(:heading_stems), 'B') || setweight(retrieval.words(:body_stems), 'C')
+)
 
 -- name: vector
 insert into retrieval.vector select :build, :row, cast(:value as vector) where :value is not null
@@ -67,7 +76,7 @@ select id, size, name, at from retrieval.build where home = :home order by at de
 -- name: words
 with hit as materialized (
     select number, lexeme, ts_rank('{0, 0.6, 0.8, 1}', words, lexeme, 1) as fit
-    from unnest(cast(:lexemes as tsquery[])) as lexeme
+    from unnest(cast(tsvector_to_array(retrieval.words(:stems)) as tsquery[])) as lexeme
     join retrieval.passage on build = :build and words @@ lexeme
 ), scored as (
     select number, fit * ln(1 + :size / cast(count(*) over (partition by lexeme) as float8)) as score from hit

@@ -84,7 +84,7 @@ async def test_a_question_holds_only_words(store, said):
 async def test_a_page_with_a_nul_and_an_endless_word_is_taken(store):
     kit.write("pages/odd.md", f"# Odd\n\nBefore\0after. {'z' * 5000}\n")
     await embeddings.index()
-    (row,) = opened(store).words("z" * 5000)
+    (row,) = opened(store).words("odd")
     assert "Before�after" in opened(store).passages([row])[row].text
 
 
@@ -210,7 +210,10 @@ async def test_without_postgres_an_answer_is_503_and_the_next_one_is_right(store
         assert (await site.post("ask", kit.QUESTION)).status_code == 200
 
 
-@pytest.mark.parametrize("url", ["sqlite:///var/x.db", "redis://host", "nonsense"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:///x.db", "redis://host", "nonsense", "postgresql://u:secret@host:port/x"]
+)
 def test_a_url_of_something_else_is_named(url):
-    with pytest.raises(ConfigError, match=r"index_url: ArgumentError; write postgresql://"):
+    with pytest.raises(ConfigError, match=r"index_url: \w+; write postgresql://") as refused:
         pgindex.connect(url)
+    assert "secret" not in str(refused.value)
