@@ -42,7 +42,7 @@ def test_without_pgvector_the_fault_and_the_remedy_are_said(
         monkeypatch.setenv("APP_INDEX_URL", url)
         done = render().run(*EXTRAS, "app", "index")
     assert done.returncode == 2
-    assert "config/app.toml: index_url: FeatureNotSupported; it needs pgvector (as a superuser:" in done.stdout
+    assert "config/app.toml: index_url: FeatureNotSupported; it needs pgvector (as a" in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -30,8 +30,15 @@ QUESTIONS = [
     "What may a hotel cost a night?",
     "¿Cuándo vence la factura?",
     "Wann ist die Rechnung fällig?",
-    "rechnung fallig",
+    "el hotel",
+    "cafe",
 ]
+PAGES = {
+    "factura": "# La factura\n\nLa factura vence a los catorce días y no antes. El hotel se paga el mismo día "
+    "en la recepción, con la tarjeta de la empresa y nunca con la tarjeta propia ni con la de un cliente.\n",
+    "rechnung": "# Die Rechnung\n\nDie Rechnung ist nach vierzehn Tagen fällig.\n",
+    "coffee": "# Coffee\n\nThe café at the corner sends one bill a month.\n",
+}
 
 
 @pytest.fixture
@@ -63,8 +70,8 @@ async def found(site, question: str, tenant: str = "") -> list[str]:
 
 
 async def test_words_and_vectors_find_what_they_find_in_files(store, embedder):
-    kit.write("pages/factura.md", "# La factura\n\nLa factura vence a los catorce días y no antes.\n")
-    kit.write("pages/rechnung.md", "# Die Rechnung\n\nDie Rechnung ist nach vierzehn Tagen fällig.\n")
+    for name, page in PAGES.items():
+        kit.write(f"pages/{name}.md", page)
     (path,) = (await embeddings.index()).values()
     files, shared = retrieve.Index(path), opened(store)
     for question in QUESTIONS:
@@ -95,13 +102,15 @@ async def test_vectors_of_another_length_find_nothing_and_break_nothing(store, e
 
 
 async def test_a_tenant_finds_its_own_pages_and_never_those_of_another(store):
-    for tenant in ("acme", "other"):
+    for tenant in ("acme", "beta"):
         own_page(tenant, "terms", f"# Terms\n\nThe discount of {tenant} is secret.\n")
     async with kit.site() as site:
-        for tenant in ("", "third", "acme", "other"):
-            texts = await found(site, "discount secret acme other", tenant)
-            own = [f"The discount of {tenant} is secret."] if tenant in ("acme", "other") else []
+        for tenant in ("", "third", "acme", "beta"):
+            texts = await found(site, "discount secret acme beta", tenant)
+            own = [f"The discount of {tenant} is secret."] if tenant in ("acme", "beta") else []
             assert [text for text in texts if "secret" in text] == own
+    assert len(opened(store, "acme").words("acme")) == 1
+    assert opened(store, "acme").words("beta") == []
 
 
 async def test_a_page_that_is_gone_is_gone_at_once_and_searches_go_on(store, monkeypatch):
@@ -202,6 +211,8 @@ async def test_a_build_that_is_killed_before_its_commit_leaves_the_old_one(store
 async def test_without_postgres_an_answer_is_503_and_the_next_one_is_right(store):
     async with kit.site() as site:
         away = pgindex.Store(f"postgresql://app@127.0.0.1:{kit.free_port()}/postgres")
+        with pytest.raises(Unavailable, match="index_url is away"):
+            away.builds(source())
         site.held.library.store, here = away, site.held.library.store
         said = await site.post("ask", kit.QUESTION)
         assert (said.status_code, said.headers["Retry-After"]) == (503, "5")
