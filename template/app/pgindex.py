@@ -124,6 +124,12 @@ def connect(url: str) -> Store | None:
     return Store(url) if url else None
 
 
+def fresh(source: Source, url: str) -> bool:
+    """Whether there is an index of the present pages, in the store or as a file."""
+    path, store = shelf.path(source), connect(url)
+    return path.stem in [build.name for build in store.builds(source)] if store else path.exists()
+
+
 def key(source: Source) -> str:
     """The home of a source's indexes, the same on every machine."""
     return source.home.relative_to(source.var / "index").as_posix()

@@ -40,7 +40,6 @@ from app.library import Library
 from app.limits import Limits
 from app.metrics import Metrics
 from app.models import Model, Registry
-from app.pgindex import Store
 from app.policy import Policy
 from app.record import Recorder
 from app.results import Queue
@@ -165,14 +164,8 @@ def misfit(name: str, use_case: str, registry: Registry, rules: Policy) -> str:
 def unindexed(found: Plan) -> list[Fault]:
     """Every corpus that has changed since its index was built, or has none."""
     what = "has no index for its present pages: run 'uv run app setup'"
-    store = pgindex.connect(found.settings.index_url)
-    return [Fault(source.corpus, "", what) for source in found.sources() if not fresh(source, store)]
-
-
-def fresh(source: Source, store: Store | None) -> bool:
-    """Whether there is an index of the present pages."""
-    path = shelf.path(source)
-    return path.stem in [build.name for build in store.builds(source)] if store else path.exists()
+    url = found.settings.index_url
+    return [Fault(source.corpus, "", what) for source in found.sources() if not pgindex.fresh(source, url)]
 
 
 def encoders(found: Plan, http: httpx2.AsyncClient) -> dict[str, Encoder]:

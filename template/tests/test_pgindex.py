@@ -34,8 +34,8 @@ QUESTIONS = [
     "cafe",
 ]
 PAGES = {
-    "factura": "# La factura\n\nLa factura vence a los catorce días y no antes. El hotel se paga el mismo día "
-    "en la recepción, con la tarjeta de la empresa y nunca con la tarjeta propia ni con la de un cliente.\n",
+    "factura": "# La factura\n\nLa factura vence a los catorce días y no antes. El hotel se paga el mismo "
+    "día en la recepción, con la tarjeta de la empresa y nunca con la tarjeta propia ni con la de un cliente.\n",
     "rechnung": "# Die Rechnung\n\nDie Rechnung ist nach vierzehn Tagen fällig.\n",
     "coffee": "# Coffee\n\nThe café at the corner sends one bill a month.\n",
 }
