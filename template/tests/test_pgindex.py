@@ -35,7 +35,7 @@ QUESTIONS = [
 ]
 PAGES = {
     "factura": "# La factura\n\nLa factura vence a los catorce días y no antes. El hotel se paga el mismo "
-    "día en la recepción, con la tarjeta de la empresa y nunca con la tarjeta propia ni con la de un cliente.\n",
+    "día en la recepción, con la tarjeta de la empresa y nunca con la tarjeta propia ni con otra.\n",
     "rechnung": "# Die Rechnung\n\nDie Rechnung ist nach vierzehn Tagen fällig.\n",
     "coffee": "# Coffee\n\nThe café at the corner sends one bill a month.\n",
 }
