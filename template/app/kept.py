@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from app import problems, results, stream, tenants
 from app.access import Caller
+from app.alerts import when
 from app.errors import NotFound
 from app.services import Services
 
@@ -41,7 +42,7 @@ def routes() -> APIRouter:
         if not rows:
             raise NotFound(f"no conversation '{id[:40]}'")
         said = [
-            {"id": r.id, "at": r.created_at, "feature": r.feature, "input": r.given, **(r.body or {})}
+            {"id": r.id, "at": when(r.created_at), "feature": r.feature, "input": r.given, **(r.body or {})}
             for r in rows
         ]
         return {"id": id, "turns": said}

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from app import cache, retrieve, shelf
+from app import cache, pgindex, retrieve, shelf
 from app.cache import Answers
 from app.embed import Encoder
-from app.errors import EncoderDown
+from app.errors import EncoderDown, Unavailable
 from app.passages import Passage
-from app.retrieve import Index
+from app.retrieve import AnyIndex, Index
 from app.shelf import Source
 
 MAX_OPEN = 200
@@ -25,10 +25,10 @@ INLINE_PASSAGES = 2_000
 
 @dataclass
 class Held:
-    """An index, if there is one, and the state of its folder when it was opened."""
+    """An index, if there is one, and the state of its folder or the builds there were at that time."""
 
-    index: Index | None = None
-    stamp_ns: int = -1
+    index: AnyIndex | None = None
+    stamp: object = None
     checked_s: float = 0
 
 
@@ -43,8 +43,9 @@ class Found:
 class Library:
     """Every index that was searched lately, opened at its first use."""
 
-    def __init__(self, encoders: dict[str, Encoder], answers: Answers) -> None:
+    def __init__(self, encoders: dict[str, Encoder], answers: Answers, index_url: str = "") -> None:
         self.encoders, self.answers = encoders, answers
+        self.store = pgindex.connect(index_url)
         self.held: LRUCache[Source, Held] = LRUCache(MAX_OPEN)
         self.opening = asyncio.Lock()
 
@@ -53,6 +54,15 @@ class Library:
 
         The question's vector is kept for `ttl_s` seconds, for this tenant alone if `scope` names it.
         """
+        asked = source, question, k, scope, ttl_s
+        try:
+            return await self.once(*asked)
+        except Unavailable:  # the index was replaced meanwhile
+            self.held.clear()
+            return await self.once(*asked)
+
+    async def once(self, source: Source, question: str, k: int, scope: str, ttl_s: int) -> Found:
+        """Search in the indexes as they are known; raise Unavailable where one is gone or away."""
         found = [await self.index(source), await self.index(source.of(""))]
         indexes = [index for index in found if index]
         try:
@@ -70,34 +80,41 @@ class Library:
         await self.answers.put(key, {"vector": base64.b64encode(made).decode()}, ttl_s)
         return made
 
-    async def index(self, source: Source) -> Index | None:
-        """The index as it is now; at most once in CHECK_S it is asked whether its folder has changed."""
+    async def index(self, source: Source) -> AnyIndex | None:
+        """The index as it is now; at most once in CHECK_S it is asked whether there is another."""
         held = self.held.get(source)
         if held and time.monotonic() - held.checked_s < CHECK_S:
             return held.index
         async with self.opening:
             held = self.held.setdefault(source, Held())
-            stamp_ns = source.home.stat().st_mtime_ns if source.home.exists() else 0
-            if held.stamp_ns != stamp_ns:
-                held.index = await asyncio.to_thread(look, source, held.index)
-            held.stamp_ns, held.checked_s = stamp_ns, time.monotonic()
+            stamp = await asyncio.to_thread(self.store.builds, source) if self.store else changed(source)
+            if held.stamp != stamp:
+                choose = (self.store.choose, source, stamp) if self.store else (look, source, held.index)
+                held.index = await asyncio.to_thread(*choose)
+            held.stamp, held.checked_s = stamp, time.monotonic()
         return held.index
 
     def close(self) -> None:
         """Release the files and the encoders."""
         for held in self.held.values():
-            if held.index:
+            if isinstance(held.index, Index):
                 held.index.close()
         for encoder in self.encoders.values():
             encoder.close()
 
 
-async def ranked(indexes: list[Index], question: str, vector: bytes, k: int) -> list[Passage]:
-    """Search on the loop where that is shorter than the way to a thread."""
+async def ranked(indexes: list[AnyIndex], question: str, vector: bytes, k: int) -> list[Passage]:
+    """Search on the loop where that is shorter than the way to a thread, and waits for nothing."""
     asked = (indexes, question, vector, k)
-    if sum(index.size for index in indexes) <= INLINE_PASSAGES:
+    files = all(isinstance(index, Index) for index in indexes)
+    if files and sum(index.size for index in indexes) <= INLINE_PASSAGES:
         return retrieve.search(*asked)
     return await asyncio.to_thread(retrieve.search, *asked)
+
+
+def changed(source: Source) -> int:
+    """When a source's folder of indexes last changed, in ns."""
+    return source.home.stat().st_mtime_ns if source.home.exists() else 0
 
 
 def look(source: Source, before: Index | None) -> Index | None:

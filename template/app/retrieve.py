@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from app import shelf, text, vectors
+from app import pgindex, shelf, text, vectors
 from app.passages import Passage
 
 # Pages in the question's language come first; a word in a title says more than the same word in the text.
@@ -42,22 +42,26 @@ class Index:
         """The rows whose vectors are nearest, with the cosine, the nearest first."""
         return self.vectors(vector, DEPTH) if self.vectors else []
 
-    def passage(self, row: int) -> Passage:
-        """One passage."""
+    def passages(self, rows: list[int]) -> dict[int, Passage]:
+        """Passages by their rows."""
         query = "select page, title, heading, body from passage where rowid = ?"
-        return Passage(*self.connection.execute(query, (row,)).fetchone())
+        return {row: Passage(*self.connection.execute(query, (row,)).fetchone()) for row in rows}
 
 
-def search(indexes: Sequence[Index], question: str, vector: bytes, k: int) -> list[Passage]:
+AnyIndex = Index | pgindex.Index
+
+
+def search(indexes: Sequence[AnyIndex], question: str, vector: bytes, k: int) -> list[Passage]:
     """The k passages that fit best in all indexes together; without a vector by their words alone."""
     rankings = [[(index, row) for row in index.words(question)] for index in indexes]
     if vector:
         near = [(cosine, index, row) for index in indexes for cosine, row in index.near(vector)]
         near.sort(key=lambda hit: -hit[0])
         rankings.append([(index, row) for _, index, row in near[:DEPTH]])
-    scores: defaultdict[tuple[Index, int], float] = defaultdict(float)
+    scores: defaultdict[tuple[AnyIndex, int], float] = defaultdict(float)
     for ranking in rankings:
         for rank, hit in enumerate(ranking, start=1):
             scores[hit] += 1 / (RRF_K + rank)
     best = sorted(scores, key=lambda hit: -scores[hit])[:k]
-    return [index.passage(row) for index, row in best]
+    read = {index: index.passages([row for of, row in best if of is index]) for index in indexes}
+    return [read[index][row] for index, row in best]

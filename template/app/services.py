@@ -1,5 +1,6 @@
 """Everything a running app holds, opened once and closed in order."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,7 @@ from pydantic_ai.models import Model as Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import (
+    agreement,
     clients,
     db,
     embed,
@@ -21,6 +23,7 @@ from app import (
     flags,
     indexing,
     models,
+    pgindex,
     policy,
     quality,
     settings,
@@ -116,7 +119,7 @@ def plan(config: Settings) -> Plan:
     rules = features.attempt(faults, lambda: policy.load(config.config_dir))
     core = features.attempt(faults, lambda: flags.load(config.config_dir))
     if found is not None and registry and rules:
-        faults += contradictions(config, found, registry, rules)
+        faults += agreement.contradictions(config, found, registry, rules)
         tiers = {model.tier for model in registry.models.values()}
         faults += flags.faults(config.config_dir, found, tiers) if core else []
     if faults or found is None or registry is None or rules is None or core is None:
@@ -126,48 +129,11 @@ def plan(config: Settings) -> Plan:
     return Plan(config, found, registry, rules, core, states, economical)
 
 
-def contradictions(
-    config: Settings, found: dict[str, Feature], registry: Registry, rules: Policy
-) -> list[Fault]:
-    """What features name and other files lack: tiers, use cases, corpora."""
-    tiers = {model.tier for model in registry.models.values()}
-    faults: list[Fault] = []
-    for feature in found.values():
-        toml, spec = feature.folder / "feature.toml", feature.spec
-        for tier in set(spec.tiers) - tiers:
-            listed = ", ".join(sorted(tiers))
-            faults.append(
-                Fault(toml, "tiers", f"no model has tier '{tier}' in models.toml (known: {listed})")
-            )
-        rule = rules.use_cases.get(spec.use_case)
-        if rule is None:
-            what = f"'{spec.use_case}' is not in policy.toml (known: {policy.known(rules)})"
-            faults.append(Fault(toml, "use_case", what))
-        elif spec.guard.pii == "off" and (unseen := {"personal", "secret"} - rule.data_classes):
-            what = f"off finds no {' or '.join(sorted(unseen))} data, which '{spec.use_case}' does not allow"
-            faults.append(Fault(toml, "guard.pii", f"{what}: write flag, redact or block"))
-        if spec.retrieval and not shelf.pages(Source(Path(spec.retrieval.corpus), config.var_dir)):
-            what = f"'{spec.retrieval.corpus}' holds no markdown page"
-            faults.append(Fault(toml, "retrieval.corpus", what))
-        if spec.retrieval and (what := misfit(spec.retrieval.embeddings, spec.use_case, registry, rules)):
-            faults.append(Fault(toml, "retrieval.embeddings", what))
-    return faults
-
-
-def misfit(name: str, use_case: str, registry: Registry, rules: Policy) -> str:
-    """Why a feature may not use this embedding model, and the remedy; nothing where all is well."""
-    model, rule = registry.models.get(name), rules.use_cases.get(use_case)
-    if name and (not model or model.kind != "embedding"):
-        known = ", ".join(n for n, m in registry.models.items() if m.kind == "embedding") or "none"
-        return f"'{name}' is no model of kind embedding in models.toml (known: {known})"
-    why = policy.why_not(rule, model) if rule and model else ""
-    return f"'{name}': {why} for '{use_case}'; allow it in policy.toml" if why else ""
-
-
 def unindexed(found: Plan) -> list[Fault]:
     """Every corpus that has changed since its index was built, or has none."""
     what = "has no index for its present pages: run 'uv run app setup'"
-    return [Fault(source.corpus, "", what) for source in found.sources() if not shelf.path(source).exists()]
+    url = found.settings.index_url
+    return [Fault(source.corpus, "", what) for source in found.sources() if not pgindex.fresh(source, url)]
 
 
 def encoders(found: Plan, http: httpx2.AsyncClient) -> dict[str, Encoder]:
@@ -182,14 +148,17 @@ async def index(found: Plan, tenant: str, tick: Callable[[Source, int, int], Non
         tenants.require_name(tenant)  # it becomes a part of paths
     if faults := models.verify(found.registry, found.settings.config_dir):
         raise ConfigError(faults)
-    shared = found.sources()
+    shared, store = found.sources(), pgindex.connect(found.settings.index_url)
     built: dict[Source, Path] = {}
     owners = [tenant] if tenant else ["", *shelf.tenants(found.settings.var_dir)]
     async with httpx2.AsyncClient() as http:
         known = encoders(found, http)
         for source in [source.of(owner) for owner in owners for source in shared]:
             path = await indexing.build(source, known.get(source.encoder), partial(tick, source))
-            indexing.retire({other.of(source.tenant).home for other in shared}, source)
+            present = [other.of(source.tenant) for other in shared]
+            indexing.retire({other.home for other in present}, source)
+            if store:
+                await asyncio.to_thread(store.publish, source, path, present)
             built |= {source: path} if path else {}
     return built
 
@@ -212,10 +181,10 @@ async def start(found: Plan) -> AsyncIterator[Services]:
     if faults := [*models.verify(found.registry, found.settings.config_dir), *unindexed(found)]:
         raise ConfigError(faults)
     engine = db.connect(found.settings.database_url)
-    store = Answers(found.settings.cache_url)
+    answers = Answers(found.settings.cache_url)
     async with clients.pool(found.registry, found.settings.model_timeout_s) as http:
         recorder = None
-        library = Library({}, store)
+        library = Library({}, answers, found.settings.index_url)
         try:
             await db.require(engine)
             objectives_s = {f.name: f.spec.slo.p95_ms / 1000 for f in found.features.values()}
@@ -227,13 +196,13 @@ async def start(found: Plan) -> AsyncIterator[Services]:
             breakers = {name: Breaker() for name in callers}
             queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
             yield Services(
-                found, engine, access, callers, breakers, store, library, counters, recorder, queue
+                found, engine, access, callers, breakers, answers, library, counters, recorder, queue
             )
         finally:
             if recorder:
                 await recorder.close()
             library.close()
-            await store.close()
+            await answers.close()
             await engine.dispose()
 
 

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     database_url: str = "sqlite+aiosqlite:///var/app.db"
     cache_url: str = "mem://"
     limits_url: str = "memory://"
+    index_url: str = ""
     var_dir: Path = Path("var")
     features_dir: Path = Path("features")
     config_dir: Path = Path("config")

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -59,6 +59,7 @@ async def test_the_owner_reads_and_erases_a_conversation(site):
     place = "/v1/conversations/c1?user_id=ann"
     turns = (await site.http.get(place)).json()["turns"]
     assert [turn["input"] for turn in turns] == [kit.TEXT]
+    assert datetime.fromisoformat(turns[0]["at"]).utcoffset() == timedelta(0)
     assert (await site.http.delete(place)).json() == {"erased": 1}
     assert (await site.http.get(place)).status_code == 404
 

@@ -31,7 +31,7 @@ async def test_a_graph_stands_in_for_many_vectors_and_finds_the_same(embedder, m
     assert graph.vectors.__qualname__.startswith("quick")
     for said in ("an invoice is due", "the backup at night", "a hotel"):
         asked = embedder.packed(said)
-        best = [index.passage(index.near(asked)[0][1]) for index in (exact, graph)]
+        best = [list(index.passages([index.near(asked)[0][1]]).values()) for index in (exact, graph)]
         assert best[0] == best[1]
         assert graph.near(asked)[0][0] == pytest.approx(exact.near(asked)[0][0], abs=0.01)
 
