@@ -1,6 +1,8 @@
 """The generated project stays small enough to be read by the person who owns it."""
 
 import ast
+import io
+import tokenize
 import tomllib
 from pathlib import Path
 
@@ -18,6 +20,10 @@ MAX_FILE_LINES = 250
 MAX_FUNCTION_LINES = 50
 MAX_PYTHON_LINES = 7_500
 MAX_RUNTIME_DEPENDENCIES = 30
+HOLDERS = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+NO_CODE = (
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
+)  # fmt: skip
 
 
 def name(path: Path) -> str:
@@ -58,8 +64,22 @@ def test_python_fits_its_budget() -> None:
 
 
 def written(path: Path) -> int:
-    """Count the lines that hold something: docs/decisions/lines-that-count.md says why."""
-    return sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines())
+    """Count the lines of code: docs/decisions/lines-that-count.md says which."""
+    text = path.read_text(encoding="utf-8")
+    held: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in NO_CODE:
+            held.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, HOLDERS) and ast.get_docstring(node, clean=False) is not None:
+            held.difference_update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return len(held)
+
+
+def test_lines_of_code_are_counted_without_blanks_comments_and_docstrings(tmp_path: Path) -> None:
+    path = tmp_path / "some.py"
+    path.write_text('"""One\n\ntwo."""\n\n# three\ndef four() -> str:\n    """Five."""\n    return """\n7"""  # 8\n')
+    assert written(path) == 3
 
 
 def test_runtime_dependencies_fit_their_budget(render: Render) -> None:

@@ -66,8 +66,12 @@ def test_every_test_of_a_project_holds_on_postgres_and_redis(
     monkeypatch.setenv("TEST_DATABASE_URL", postgres)
     with services.redis() as url:
         monkeypatch.setenv("TEST_REDIS_URL", url)
-        said = project.check("--all-extras", "pytest", "-o", "addopts=", "-q")
+        said = project.check("--all-extras", "pytest", "-o", "addopts=", "-q", "-rs")
+        command = [services.program("redis-cli", "redis-tools"), "-u", url, "info", "commandstats"]
+        used = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert " passed" in said
+    assert "TEST_DATABASE_URL is set" in said  # the reason of those that are about files
+    assert "cmdstat_set:" in used
 
 
 def ask(port: int, key: str, question: str) -> dict[str, dict[str, object]]:

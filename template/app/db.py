@@ -8,11 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Numeric, event, text
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Numeric, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -29,6 +25,7 @@ from app.errors import ConfigError, Fault, Unavailable
 
 # A database that restarts, is locked for too long, or has no room on its disk: later the same will work.
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
+MIGRATIONS = Path(__file__).parent / "migrations"
 SAID = "the database is away; try again in a few seconds"
 
 
@@ -177,36 +174,29 @@ def prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     cursor.close()
 
 
-def migrations() -> Config:
-    """Alembic's configuration, without an ini file."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
 async def migrate(engine: AsyncEngine) -> None:
     """Bring the tables to the newest revision; doing it twice changes nothing."""
-    config = migrations()
-    async with engine.begin() as connection:
+    from alembic import command  # only setup needs it: it would weigh on every process
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+
+    def upgrade(connection: object) -> None:
         config.attributes["connection"] = connection
-        await connection.run_sync(lambda sync: upgrade(config, sync))
+        command.upgrade(config, "head")
 
-
-def upgrade(config: Config, connection: object) -> None:
-    """Run the migrations on an open connection."""
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade)
 
 
 async def check(engine: AsyncEngine) -> str:
     """What is wrong with the database, or nothing."""
-    newest = ScriptDirectory.from_config(migrations()).get_current_head()
+    newest, found = max(path.stem[:4] for path in MIGRATIONS.glob("versions/0*.py")), None
     try:
         async with engine.connect() as connection:
-            await connection.execute(text("select 1"))
-            found = await connection.run_sync(
-                lambda sync: MigrationContext.configure(sync).get_current_revision()
-            )
+            if await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
+                found = await connection.scalar(text("select version_num from alembic_version"))
     except (SQLAlchemyError, OSError) as error:
         return f"the database does not answer ({type(error).__name__})"
     if found != newest:

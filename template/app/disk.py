@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-MAX_ENTRIES = 100_000
+MAX_ENTRIES, TRIM_EVERY = 100_000, 1_000
 
 
 class Disk:
@@ -21,6 +21,7 @@ class Disk:
             "create table if not exists answer (key text primary key, value text, expires real) without rowid"
         )
         self.connection.execute("create index if not exists expiry on answer (expires)")
+        self.puts = 0
         self.trim()
 
     def get(self, key: str) -> dict[str, Any] | None:
@@ -36,6 +37,9 @@ class Disk:
         """Keep an answer for `ttl_s` seconds."""
         row = (key, json.dumps(value), time.time() + ttl_s)
         self.change("insert or replace into answer values (?, ?, ?)", row)
+        self.puts += 1
+        if self.puts % TRIM_EVERY == 0:
+            self.trim()
 
     def purge(self, prefix: str) -> None:
         """Forget every answer whose key begins so."""

@@ -69,6 +69,13 @@ def check_output(rules: Guard, answer: str, prompt: Prompt, reference: str) -> O
         if rules.leak == "block":
             raise Blocked("the answer repeated the instructions and was withheld", ("leak",))
         flags.append("leak")
+    found = mended(rules, answer)
+    return Output(found.text, (*flags, *found.flags))
+
+
+def mended(rules: Guard, answer: str) -> Output:
+    """A part of an answer or all of it, without insults and personal data where the rules say so."""
+    flags = []
     if rules.toxicity != "off" and insults().search(answer):
         flags.append("output-toxicity")
         answer = acted(rules.toxicity, answer, insults().sub("[insult]", answer), "output-toxicity")

@@ -26,12 +26,13 @@ from app.slots import Slot
 log = logging.getLogger(__name__)
 QUEUE = "answers"
 POLL_S = 0.2
-AGAIN_S = 1
+AGAIN_S, PUT_BACK_S = 1, 5
 TIDY_EVERY_S = 60
 ADOPT_EVERY_S = 5
 # Raised when a job that waits could no longer be understood by a new version of this module.
 VERSION = "1"
 ALIVE = ["ENQUEUED", "DELAYED", "PENDING"]
+ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 Job = Callable[[str], Coroutine[Any, Any, None]]
 
 
@@ -76,13 +77,21 @@ def runner(services: Services) -> Job:
 
 
 async def delivered(services: Services, name: str) -> bool:
-    """Whether the database was there from the beginning to the end of a job."""
+    """Whether the database was there; while something else is away, a job waits again and holds up nobody."""
     try:
         with db.reached():
-            await deliver(services, name)
+            await attempt(services, name)
     except Unavailable:
         return False
     return True
+
+
+async def attempt(services: Services, name: str) -> None:
+    """Deliver a job, or put it back."""
+    try:
+        await deliver(services, name)
+    except Unavailable:
+        await results.put_back(services.engine, name, PUT_BACK_S)
 
 
 async def deliver(services: Services, name: str) -> None:
@@ -139,6 +148,7 @@ async def feed(services: Services, job: Job) -> None:
                 tidy_s = loop.time() + TIDY_EVERY_S
                 await end_lost(services)
                 await results.forget(services.engine)
+                await prune()
         except Exception as error:  # the loop must outlive a database that restarts
             log.warning("the worker waits for the database", extra={"fault": type(error).__name__})
             await asyncio.sleep(1)
@@ -169,7 +179,9 @@ async def hand_over(services: Services, job: Job) -> None:
 
     found = await results.due(services.engine, limit=100)
     for item in found:
-        with SetWorkflowID(item.id), SetEnqueueOptions(queue_partition_key=item.tenant_id or "-"):
+        # The same try has the same id; what waits anew, or is asked anew under an old name, is another try.
+        tried = f"{item.id}-{item.lease_until or item.created_at:%Y%m%d%H%M%S%f}"
+        with SetWorkflowID(tried), SetEnqueueOptions(queue_partition_key=item.tenant_id or "-"):
             await DBOS.enqueue_workflow_async(QUEUE, job, item.id)
     if found:
         await results.queued(services.engine, [item.id for item in found])
@@ -182,10 +194,22 @@ async def end_lost(services: Services) -> None:
     if not (names := await results.overdue(services.engine, timedelta(seconds=TIDY_EVERY_S), limit=100)):
         return
     alive = await DBOS.list_workflows_async(
-        workflow_ids=names, status=ALIVE, load_input=False, load_output=False
+        workflow_id_prefix=[f"{name}-" for name in names], status=ALIVE, load_input=False, load_output=False
     )
-    for name in set(names) - {job.workflow_id for job in alive}:
+    for name in set(names) - {job.workflow_id.rpartition("-")[0] for job in alive}:
         await settle(services, name, AppError())
+
+
+async def prune() -> None:
+    """Take what has ended a while ago out of the queue's tables."""
+    from dbos import DBOS
+
+    until = (db.now() - timedelta(seconds=TIDY_EVERY_S)).isoformat()
+    ended = await DBOS.list_workflows_async(
+        status=ENDED, completed_before=until, limit=1_000, load_input=False, load_output=False
+    )
+    if ended:
+        await DBOS.delete_workflows_async([job.workflow_id for job in ended])
 
 
 def queue_url(config: Settings) -> str:

@@ -22,8 +22,10 @@ async def take(services: Services, ask: Ask, idempotency_key: str) -> Response:
         row = replace(kept.row, id=name)
         if not (idempotency_key and await there(services, ask, row)):
             await services.queue.admit(caller.id)
+            await results.forget(services.engine)  # an answer under the same name that has expired
             if not await services.recorder.keep(outcome.result(ask, row, "waiting", None)):
                 raise Unavailable("the request could not be written down; try again in a few seconds")
+            await there(services, ask, row)  # of two that came at once, the first has the name
         kept.later = True
     place = f"/v1/results/{name}"
     return JSONResponse({"id": name, "result": place}, 202, {"Location": place, "Retry-After": "1"})

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
@@ -29,7 +29,13 @@ class Held:
 
     index: AnyIndex | None = None
     stamp: object = None
-    checked_s: float = 0
+    checked_s: float = -CHECK_S
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was looked at a moment ago."""
+        return time.monotonic() - self.checked_s < CHECK_S
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,6 @@ class Library:
         self.encoders, self.answers = encoders, answers
         self.store = pgindex.connect(index_url)
         self.held: LRUCache[Source, Held] = LRUCache(MAX_OPEN)
-        self.opening = asyncio.Lock()
 
     async def search(self, source: Source, question: str, k: int, scope: str, ttl_s: int) -> Found:
         """The passages for a question: the tenant's own pages and those of the corpus, ranked together.
@@ -82,11 +87,12 @@ class Library:
 
     async def index(self, source: Source) -> AnyIndex | None:
         """The index as it is now; at most once in CHECK_S it is asked whether there is another."""
-        held = self.held.get(source)
-        if held and time.monotonic() - held.checked_s < CHECK_S:
+        held = self.held.setdefault(source, Held())
+        if held.is_fresh:
             return held.index
-        async with self.opening:
-            held = self.held.setdefault(source, Held())
+        async with held.opening:
+            if held.is_fresh:  # somebody else has looked meanwhile
+                return held.index
             stamp = await asyncio.to_thread(self.store.builds, source) if self.store else changed(source)
             if held.stamp != stamp:
                 choose = (self.store.choose, source, stamp) if self.store else (look, source, held.index)

@@ -9,11 +9,13 @@ from typing import Any
 
 from app import db, problems, results
 from app.ask import Ask
-from app.errors import AppError, Blocked, Unavailable
+from app.errors import AppError, Blocked, NotAllowed, OverBudget, QueueFull, RateLimited, Unavailable
 from app.row import Row
 from app.services import Services
 
 log = logging.getLogger(__name__)
+# Refused at the door: what such a client sends again and again is not kept.
+BARRED = (NotAllowed.code, OverBudget.code, QueueFull.code, RateLimited.code)
 
 
 @dataclass
@@ -37,6 +39,7 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
     except AppError as error:
         row.outcome, row.tenant_id = error.code, row.tenant_id or error.tenant
         row.flags += error.flags if isinstance(error, Blocked) else ()
+        row.policy = str(error) if isinstance(error, NotAllowed) else row.policy
         kept.body = problems.describe(error, row.id)
         raise
     except Exception:
@@ -61,7 +64,8 @@ def leave(services: Services, ask: Ask, kept: Kept) -> asyncio.Future[bool] | No
     again = row.outcome == "cut" or (ask.caller and row.outcome == Unavailable.code)
     if kept.later or (ask.durable and again):
         return None
-    if kept.body is None or not (ask.durable or keep_days(ask)):
+    barred = row.outcome in BARRED and not ask.caller
+    if kept.body is None or barred or not (ask.durable or keep_days(ask)):
         return services.recorder.save(row)
     state = "done" if row.outcome == "ok" else "failed"
     return services.recorder.save(row, result(ask, row, state, kept.body))
@@ -71,6 +75,11 @@ def result(ask: Ask, row: Row, state: str, body: dict[str, Any] | None, lease_s:
     """The columns of this request's result."""
     given = ask.given.model_dump(mode="json")
     return results.new(row, given, ask.conversation, keep_days(ask), state, body, lease_s)
+
+
+def begun(ask: Ask, row: Row, lease_s: float) -> dict[str, Any]:
+    """A result that is being made: a stream's process holds it for `lease_s`, the queue holds a job's."""
+    return result(ask, row, "running", None, 0 if ask.caller else lease_s)
 
 
 def keep_days(ask: Ask) -> int:

@@ -1,5 +1,6 @@
 """Indexes in PostgreSQL for several machines: built as files, taken over whole, searched there."""
 
+import logging
 import sqlite3
 import struct
 import time
@@ -14,16 +15,18 @@ from sqlalchemy import text as sql
 from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 
 from app import db, shelf, text
-from app.errors import ConfigError, Fault, Unavailable
+from app.errors import ConfigError, EncoderDown, Fault, Unavailable
 from app.passages import Passage
 from app.settings import CONFIG
 from app.shelf import Source
 
+log = logging.getLogger(__name__)
 # After a failure PostgreSQL is left alone so long: what waits for it in vain keeps others waiting.
 REST_S = 1.0
 # A machine that vanished costs seconds, not the minutes that TCP would wait.
 PATIENCE = {"connect_timeout": 2, "tcp_user_timeout": 5_000}
 URL = "write postgresql://user:<password>@host/name, or nothing for files"
+NOT_SET_UP = ("42P01", "3F000")  # no such table, no such schema
 AWAY = "the PostgreSQL of index_url is away, or has no indexes yet: uv run app setup"
 NEEDS = "it needs pgvector (as a superuser: create extension vector) and the right to create a schema"
 
@@ -57,6 +60,10 @@ class Store:
             with self.engine.execution_options(isolation_level=isolation).begin() as connection:
                 yield connection
         except (*db.AWAY, ProgrammingError) as error:
+            fault = getattr(error.__cause__, "sqlstate", None) or type(error).__name__
+            if isinstance(error, ProgrammingError) and fault not in NOT_SET_UP:
+                raise
+            log.warning("the index is away", extra={"fault": fault})
             self.rests_s = time.monotonic() + REST_S
             raise Unavailable(AWAY) from error
 
@@ -71,7 +78,10 @@ class Store:
 
     def choose(self, source: Source, builds: Sequence[Any]) -> "Index | None":
         """The build of the present pages where there is one, else the newest."""
-        exact = "" if source.tenant else shelf.path(source).stem
+        try:
+            exact = "" if source.tenant else shelf.path(source).stem
+        except OSError:  # a page was removed just now
+            exact = ""
         best = sorted(builds, key=lambda build: build.name != exact)
         return Index(self, best[0].id, best[0].size) if best else None
 
@@ -108,7 +118,11 @@ class Index:
 
     def near(self, vector: bytes) -> list[tuple[float, int]]:
         """The rows whose vectors are nearest, with the cosine, the nearest first."""
-        return [(*hit,) for hit in self.store.ask("near", build=self.build, vector=shown(vector))]
+        found = self.store.ask("near", build=self.build, vector=shown(vector))
+        if not found:
+            what = "the index holds no vectors of this length"
+            raise EncoderDown(f"{what}; give the model a revision in models.toml, then: uv run app index")
+        return [(*hit,) for hit in found]
 
     def passages(self, rows: list[int]) -> dict[int, Passage]:
         """Passages by their rows; raise Unavailable where the build is gone, and with it what was found."""

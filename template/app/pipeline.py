@@ -32,6 +32,7 @@ from app.passages import Passage
 from app.prompts import Prompt
 from app.row import Row
 from app.services import Services
+from app.sieve import Sieve
 from app.tiers import Bill, Call, Target
 
 
@@ -71,7 +72,7 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
             fitted = budget.fit(feature, prompt, checked.values, found, history.tokens(), context)
             canary = leak.canary(plan.settings.pepper.get_secret_value(), prompt.digest)
             if ask.durable:
-                await services.recorder.keep(outcome.result(ask, row, "running", None, plan.settings.lease_s))
+                await services.recorder.keep(outcome.begun(ask, row, plan.settings.lease_s))
             emit(Event("meta", {"id": row.id, "feature": feature.name, "prompt": prompt.version}))
 
             own = ask.conversation or any(passage.page.startswith(shelf.OWN) for passage in fitted.passages)
@@ -79,7 +80,7 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
             scope = "" if spec.shared_cache and not own else caller.id
             key = cache.key(scope, feature.name, plan.digests[feature.name], *told)
             secret = (prompt.system, canary) if spec.guard.leak == "block" else leak.NOTHING
-            outlet = Outlet(row, lambda: leak.Watch(*secret), checked.vault, emit)
+            outlet = Outlet(row, lambda: Sieve(spec.guard, leak.Watch(*secret)), checked.vault, emit)
             async with services.cache.once(key, spec.cache_ttl_s):
                 stored = await services.cache.get(key, spec.cache_ttl_s)
                 if stored is None:

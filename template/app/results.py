@@ -16,6 +16,7 @@ from app.row import Row
 # A stream's or a job's answer must be there when its client comes back, also where nothing else is kept.
 SHORTEST = timedelta(hours=1)
 COUNT_EVERY_S = 0.25
+MAX_TURNS = 1_000
 OPEN = ("waiting", "queued")
 SETTLED = ("done", "failed")
 
@@ -96,10 +97,10 @@ async def hold(engine: AsyncEngine, names: list[str], lease_s: float) -> None:
 
 async def due(engine: AsyncEngine, limit: int) -> list[Result]:
     """What a worker must take: results that wait, and those whose process has stopped holding them."""
-    dead = (Result.state == "running") & (Result.lease_until < db.now())
-    query = (
-        select(Result).where(or_(Result.state == "waiting", dead)).order_by(Result.created_at).limit(limit)
-    )
+    is_over = Result.lease_until < db.now()
+    waiting = (Result.state == "waiting") & (Result.lease_until.is_(None) | is_over)
+    dead = (Result.state == "running") & is_over
+    query = select(Result).where(waiting | dead).order_by(Result.created_at).limit(limit)
     async with AsyncSession(engine) as session:
         return list(await session.scalars(query))
 
@@ -111,9 +112,18 @@ async def queued(engine: AsyncEngine, names: list[str]) -> None:
         await connection.execute(update(Result).where(*open_).values(state="queued", lease_until=None))
 
 
+async def put_back(engine: AsyncEngine, name: str, wait_s: float) -> None:
+    """Let a job wait again, so long at least: what it needs is away."""
+    values = {"state": "waiting", "lease_until": db.now() + timedelta(seconds=wait_s)}
+    async with engine.begin() as connection:
+        mine = Result.id == name, Result.state.not_in(SETTLED)
+        await connection.execute(update(Result).where(*mine).values(values))
+
+
 async def overdue(engine: AsyncEngine, age: timedelta, limit: int) -> list[str]:
     """The ids of the oldest results that the job queue has had for so long."""
-    query = select(Result.id).where(Result.state == "queued", Result.created_at < db.now() - age)
+    taken = Result.state.in_(("queued", "running")), Result.lease_until.is_(None)
+    query = select(Result.id).where(*taken, Result.created_at < db.now() - age)
     async with AsyncSession(engine) as session:
         return list(await session.scalars(query.order_by(Result.created_at).limit(limit)))
 
@@ -126,10 +136,11 @@ async def forget(engine: AsyncEngine) -> int:
 
 
 async def turns(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> list[Result]:
-    """The answered turns of a conversation, the oldest first; of its own tenant and user alone."""
+    """The last MAX_TURNS turns of a conversation, the oldest first; of its own tenant and user alone."""
     query = select(Result).where(*owned(tenant, user, conversation), Result.state == "done")
     async with AsyncSession(engine) as session:
-        return list(await session.scalars(query.order_by(Result.created_at, Result.id)))
+        newest = query.order_by(Result.created_at.desc(), Result.id.desc()).limit(MAX_TURNS)
+        return list(await session.scalars(newest))[::-1]
 
 
 async def recent(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> list[Result]:

@@ -157,7 +157,7 @@ async def index(found: Plan, tenant: str, tick: Callable[[Source, int, int], Non
             path = await indexing.build(source, known.get(source.encoder), partial(tick, source))
             present = [other.of(source.tenant) for other in shared]
             indexing.retire({other.home for other in present}, source)
-            if store:
+            if store and (path or tenant):  # a machine without a tenant's pages takes nothing from the others
                 await asyncio.to_thread(store.publish, source, path, present)
             built |= {source: path} if path else {}
     return built

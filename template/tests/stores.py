@@ -1,6 +1,8 @@
 """Other stores than files: every test gets an empty database and cache where TEST_… says so.
 
 TEST_DATABASE_URL=postgresql+psycopg://user@host/postgres TEST_REDIS_URL=redis://host uv run pytest
+
+The Redis is emptied before each test: it must hold nothing else, and the tests run one after the other.
 """
 
 import os

@@ -86,6 +86,14 @@ async def test_of_a_long_conversation_only_what_follows_its_summary_is_read(site
     assert [row.id for row in await results.turns(*owner)] == names
 
 
+async def test_of_a_very_long_conversation_the_last_turns_are_shown(site, monkeypatch):
+    monkeypatch.setattr(results, "MAX_TURNS", 2)
+    for number in range(3):
+        await site.http.post(PLACE, json={"text": f"Text number {number} is here."})
+    turns = (await site.http.get("/v1/conversations/c1?user_id=ann")).json()["turns"]
+    assert [turn["input"]["text"] for turn in turns] == ["Text number 1 is here.", "Text number 2 is here."]
+
+
 async def test_a_turn_does_not_wait_for_what_others_write(site):
     writing = asyncio.create_task(keep_writing(site))
     started = time.monotonic()

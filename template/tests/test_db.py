@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from app import db
@@ -30,7 +31,8 @@ async def move(engine, step, revision: str) -> None:
     """Run an alembic command on the open database."""
 
     def run(connection):
-        config = db.migrations()
+        config = Config()
+        config.set_main_option("script_location", str(db.MIGRATIONS))
         config.attributes["connection"] = connection
         step(config, revision)
 

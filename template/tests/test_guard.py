@@ -10,62 +10,58 @@ from app.spec import Guard
 
 LUHN = "4242 4242 4242 4242"
 IBAN = "DE89 3704 0044 0532 0130 00"
+FOUND = [
+    ("ann.lee+x@mail.example.com", "email"),
+    (f"IBAN {IBAN}.", "iban"),
+    (f"card {LUHN} please", "card"),
+    ("card 4242-4242-4242-4242", "card"),
+    ("card 3782 822463 10005", "card"),
+    ("from 192.168.10.254.", "ip"),
+    ("from 2001:db8::8a2e:370:7334 and fe80::1", "ip-v6"),
+    ("DNI 12345678Z", "id-es"),
+    ("NIE X1234567L", "id-es"),
+    ("Steuer-ID 86 095 742 719", "id-de"),
+    ("NIR 2 55 08 14 168 025 38", "id-fr"),
+    ("CF RSSMRA85T10A562S", "id-it"),
+    ("NINO AB 12 34 56 C", "id-gb"),
+    ("SSN 123-45-6789", "id-us"),
+    ("PESEL 44051401359", "id-pl"),
+    ("AHV 756.9217.0769.85", "id-ch"),
+    ("call +49 30 1234567", "phone"),
+    ("call 0049 30 1234567", "phone"),
+    ("call (212) 555-0173", "phone-us"),
+    ("call 212-555-0173x12", "phone-us"),
+    ("Ruf (030) 1234567", "phone-de"),
+    ("ring 07700900123", "phone-gb"),
+    ("appelez le 06 12 34 56 78", "phone-fr"),
+    ("llame al 612 345 678", "phone-es"),
+    ("chiami 333 1234567", "phone-it"),
+]
+KEYS = [
+    "sk-" + "a1" * 10,
+    "sk-proj-" + "a1_-" * 10,
+    "sk-ant-api03-" + "a1" * 20,
+    "AIza" + "b2-_3" * 7,
+    "hf_" + "aB" * 17,
+    "AKIA" + "A1B2" * 4,
+    "ghp_" + "a1" * 18,
+    "github_pat_" + "a1_" * 12,
+    "xoxb-" + "12-ab" * 4,
+    "sk_live_" + "a1" * 12,
+    "whsec_" + "a1" * 12,
+    "sw_" + "b2" * 15,
+    "AGE-SECRET-KEY-1" + "QPZRY9X8" * 7,
+    "eyJ" + "hbGciOiJ" + ".eyJ" + "zdWIiOiI" + "." + "c2lnbmF0dXJl",
+    "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIB\nAQ==\n-----END RSA PRIVATE KEY-----",
+]
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("ann.lee+x@mail.example.com", "email"),
-        (f"IBAN {IBAN}.", "iban"),
-        (f"card {LUHN} please", "card"),
-        ("card 4242-4242-4242-4242", "card"),
-        ("card 3782 822463 10005", "card"),
-        ("from 192.168.10.254.", "ip"),
-        ("from 2001:db8::8a2e:370:7334 and fe80::1", "ip-v6"),
-        ("DNI 12345678Z", "id-es"),
-        ("NIE X1234567L", "id-es"),
-        ("Steuer-ID 86 095 742 719", "id-de"),
-        ("NIR 2 55 08 14 168 025 38", "id-fr"),
-        ("CF RSSMRA85T10A562S", "id-it"),
-        ("NINO AB 12 34 56 C", "id-gb"),
-        ("SSN 123-45-6789", "id-us"),
-        ("PESEL 44051401359", "id-pl"),
-        ("AHV 756.9217.0769.85", "id-ch"),
-        ("call +49 30 1234567", "phone"),
-        ("call 0049 30 1234567", "phone"),
-        ("call (212) 555-0173", "phone-us"),
-        ("call 212-555-0173x12", "phone-us"),
-        ("Ruf (030) 1234567", "phone-de"),
-        ("ring 07700900123", "phone-gb"),
-        ("appelez le 06 12 34 56 78", "phone-fr"),
-        ("llame al 612 345 678", "phone-es"),
-        ("chiami 333 1234567", "phone-it"),
-    ],
-)
+@pytest.mark.parametrize(("text", "kind"), FOUND)
 def test_personal_data_is_found(text, kind):
     assert pii.kinds(text) == [kind]
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "sk-" + "a1" * 10,
-        "sk-proj-" + "a1_-" * 10,
-        "sk-ant-api03-" + "a1" * 20,
-        "AIza" + "b2-_3" * 7,
-        "hf_" + "aB" * 17,
-        "AKIA" + "A1B2" * 4,
-        "ghp_" + "a1" * 18,
-        "github_pat_" + "a1_" * 12,
-        "xoxb-" + "12-ab" * 4,
-        "sk_live_" + "a1" * 12,
-        "whsec_" + "a1" * 12,
-        "sw_" + "b2" * 15,
-        "AGE-SECRET-KEY-1" + "QPZRY9X8" * 7,
-        "eyJ" + "hbGciOiJ" + ".eyJ" + "zdWIiOiI" + "." + "c2lnbmF0dXJl",
-        "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIB\nAQ==\n-----END RSA PRIVATE KEY-----",
-    ],
-)
+@pytest.mark.parametrize("key", KEYS)
 def test_keys_are_taken_out_whole(key):
     assert pii.redact(f"use {key}, please") == "use [secret], please"
 

@@ -1,5 +1,6 @@
 """Requests that outlive their connection: kept results, jobs of a worker, resumed streams."""
 
+import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import event, update
 from sqlalchemy.exc import OperationalError
 
-from app import db, jobs
+from app import db, jobs, results
 from tests import kit, processes, stores
 
 
@@ -196,11 +197,21 @@ async def test_a_job_is_begun_again_where_the_database_went_away(site, part):
     name = (await site.http.post(place, json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
     engine = site.held.engine.sync_engine
     event.listen(engine, "before_cursor_execute", go_away)
-    assert not await jobs.delivered(site.held, name)
+    put_back = await jobs.delivered(site.held, name)
     event.remove(engine, "before_cursor_execute", go_away)
     assert await site.rows() == []
+    assert put_back == (part == "conversation_id = ")
+    assert [found.id for found in await results.due(site.held.engine, 9)] == ([] if put_back else [name])
     assert await jobs.delivered(site.held, name)
     assert [(row.id, row.outcome) for row in await site.rows()] == [(name, "ok")]
+
+
+async def test_a_job_that_was_put_back_is_due_after_a_while(site):
+    name = (await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
+    await results.put_back(site.held.engine, name, 0.2)
+    assert await results.due(site.held.engine, 9) == []
+    await asyncio.sleep(0.3)
+    assert [found.id for found in await results.due(site.held.engine, 9)] == [name]
 
 
 async def test_a_job_whose_answer_cannot_be_kept_has_failed_and_says_so(site):

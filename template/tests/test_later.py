@@ -1,5 +1,7 @@
 """Requests that are taken now and answered later: named once, bounded, fair."""
 
+import asyncio
+
 import pytest
 
 from app import jobs, tenants
@@ -73,6 +75,24 @@ async def test_what_is_refused_by_its_key_is_on_the_books_of_its_tenant(project,
         said = await site.http.post("/v1/note", json=kit.TEXT, headers={"Authorization": key, **more})
         assert said.json()["code"] == outcome
         assert [(row.tenant_id, row.outcome) for row in await site.rows()] == [("acme", outcome)]
+
+
+@pytest.mark.slow
+async def test_a_name_whose_result_was_erased_is_answered_anew(project):
+    headers, place = {**processes.ASYNC, "Idempotency-Key": "order-7"}, "/v1/note?conversation_id=c1"
+    async with kit.site() as site:
+        with processes.process("worker"):
+            for _ in range(2):
+                name = (await site.http.post(place, json=kit.TEXT, headers=headers)).json()["id"]
+                assert (await processes.result(site.http, name)).status_code == 200
+                assert (await site.http.delete("/v1/conversations/c1")).json() == {"erased": 1}
+
+
+async def test_of_two_requests_that_take_a_name_at_once_one_is_refused(site):
+    headers = {**processes.ASYNC, "Idempotency-Key": "order-7"}
+    texts = [{"text": f"Text number {number} is long enough."} for number in range(2)]
+    said = [site.http.post("/v1/note", json=text, headers=headers) for text in texts]
+    assert sorted([one.status_code for one in await asyncio.gather(*said)]) == [202, 422]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The search: words and vectors, shared pages and a tenant's own, in indexes that change meanwhile."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ async def test_vectors_find_what_no_word_finds(embedder):
 async def test_without_an_encoder_words_find_alone(site):
     assert await found(site, "bill") == []
     assert await found(site, "invoice") == ["invoices", "invoices"]
+
+
+async def test_a_new_index_is_looked_for_once_however_many_ask(site, monkeypatch):
+    looked = []
+    monkeypatch.setattr(library, "changed", lambda source: looked.append(source) or 0)
+    await asyncio.gather(*(found(site, "invoice", "acme") for _ in range(20)))
+    assert len(looked) == 2
 
 
 async def test_what_both_rankings_have_comes_first(embedder):

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text as sql
 
 from app import library, pgindex, retrieve, services, settings
-from app.errors import ConfigError, Unavailable
+from app.errors import ConfigError, EncoderDown, Unavailable
 from app.shelf import Source
 from tests import embedder as embeddings
 from tests import kit
@@ -95,10 +95,11 @@ async def test_a_page_with_a_nul_and_an_endless_word_is_taken(store):
     assert "Before�after" in opened(store).passages([row])[row].text
 
 
-async def test_vectors_of_another_length_find_nothing_and_break_nothing(store, embedder):
+async def test_vectors_of_another_length_are_as_if_there_were_none(store, embedder):
     await embeddings.index()
     assert opened(store).near(embedder.packed("invoice"))
-    assert opened(store).near(b"\0\0\x80?" * 3) == []
+    with pytest.raises(EncoderDown, match="no vectors of this length"):
+        opened(store).near(b"\0\0\x80?" * 3)
 
 
 async def test_a_tenant_finds_its_own_pages_and_never_those_of_another(store):

@@ -95,6 +95,13 @@ def test_the_budget_drops_the_worst_passages_first(project):
     assert [p.text in rendered.user for p in found] == [p in kept for p in found]
 
 
+async def test_an_answer_says_how_many_passages_were_cut(project):
+    kit.edit("features/ask/feature.toml", "[slo]", "max_input_tokens = 120\n[slo]")
+    async with kit.site() as site:
+        said = (await site.post("ask", kit.QUESTION)).json()
+    assert said["meta"]["cut_passages"] > 0
+
+
 async def test_an_input_over_the_budget_is_413_with_both_numbers(project):
     kit.edit("features/note/feature.toml", "max_tokens = 300", "max_tokens = 300\nmax_input_tokens = 50")
     async with kit.site() as site:

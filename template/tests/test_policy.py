@@ -61,6 +61,20 @@ def test_only_the_models_that_are_allowed_are_left_in_their_order():
     assert list(decision.allowed) == ["b", "a"]
 
 
+async def test_a_use_case_that_policy_denies_every_model_is_403_with_the_reason(project):
+    kit.edit("config/policy.toml", 'providers = ["keyless", "openai-compatible"]', "providers = []")
+    async with kit.site() as site:
+        said = await site.post("note", kit.TEXT)
+        assert [row.policy for row in await site.rows()] == [said.json()["detail"]]
+    assert said.status_code == 403
+    assert "provider 'keyless' is not allowed" in said.json()["detail"]
+
+
+async def test_what_was_allowed_is_on_the_usage_row(site):
+    await site.post("note", kit.TEXT)
+    assert [row.policy for row in await site.rows()] == ["keyless: allowed"]
+
+
 def test_a_decision_says_of_each_model_why():
     given = {**KEYLESS, "mini": far(region="us")}
     decision = policy.permit(Policy(use_cases={"text": OPEN}), "text", given)

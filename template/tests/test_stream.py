@@ -27,7 +27,9 @@ async def test_a_stream_that_was_shown_is_kept_for_who_comes_back(site):
     ("rule", "word", "flag"),
     [("pii", "bob@example.com", "output-pii"), ("toxicity", "idiot", "output-toxicity")],
 )
-async def test_an_answer_that_is_blocked_late_is_taken_back(project, rule, word, flag):
+async def test_an_answer_that_is_blocked_late_is_taken_back_and_the_words_never_shown(
+    project, rule, word, flag
+):
     kit.edit("features/note/feature.toml", "[slo]", f'[guard]\n{rule} = "block"\n\n[slo]')
     with kit.serve(kit.provider(said=f'{{"result": "They wrote that {word} will come by at ten."}}')) as url:
         kit.models(first=url)
@@ -36,7 +38,24 @@ async def test_an_answer_that_is_blocked_late_is_taken_back(project, rule, word,
             rows = [(row.outcome, row.flags) for row in await site.rows()]
     kinds = [kind for kind, _ in told]
     assert kinds == ["meta", *["delta"] * (len(kinds) - 3), "retract", "error"]
+    shown = "".join(data["text"] for kind, data in told if kind == "delta")
+    assert shown == '{"result": "They wrote that'
     assert (told[-1][1]["code"], rows) == ("blocked", [("blocked", [flag])])
+
+
+@pytest.mark.parametrize("rule", ["redact", "flag"])
+async def test_personal_data_in_an_answer_is_streamed_only_where_it_is_flagged_alone(project, rule):
+    kit.edit("features/note/feature.toml", "[slo]", f'[guard]\npii = "{rule}"\n\n[slo]')
+    kit.write("config/policy.toml", f'{kit.POLICY}data_classes = ["public", "personal"]\n')
+    said = '{"result": "Ask bob@example.com or him about it."}'
+    with kit.serve(kit.provider(said=said)) as url:
+        kit.models(first=url)
+        async with kit.site() as site:
+            told = await site.stream("note", kit.TEXT)
+    shown = "".join(data["text"] for kind, data in told if kind == "delta")
+    assert shown == ('{"result": "Ask' if rule == "redact" else said)
+    assert ("retract" in [kind for kind, _ in told]) == (rule == "redact")
+    assert ("bob@" in told[-1][1]["output"]["result"]) == (rule == "flag")
 
 
 async def test_a_reader_of_what_nobody_answers_is_told_so_in_the_end(site, monkeypatch):
