@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app import jobs, tenants
+from app.slots import Slot
 from tests import kit, processes
 
 
@@ -93,6 +94,21 @@ async def test_of_two_requests_that_take_a_name_at_once_one_is_refused(site):
     texts = [{"text": f"Text number {number} is long enough."} for number in range(2)]
     said = [site.http.post("/v1/note", json=text, headers=headers) for text in texts]
     assert sorted([one.status_code for one in await asyncio.gather(*said)]) == [202, 422]
+
+
+@pytest.mark.slow
+async def test_what_the_queue_has_done_is_taken_out_of_it(site, monkeypatch):
+    from dbos import DBOS
+
+    monkeypatch.setattr(jobs, "TIDY_EVERY_S", 0.5)
+    async with jobs.work(site.held, Slot("worker-0")):
+        name = (await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)).json()["id"]
+        assert (await processes.result(site.http, name)).status_code == 200
+        for _ in range(100):
+            if not await DBOS.list_workflows_async():
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError("the queue keeps what it has done")
 
 
 @pytest.mark.slow
