@@ -149,7 +149,8 @@ def near(opened: Library) -> Found:
         inline = index.size <= library.INLINE_PASSAGES
         hits = index.near(one.vector) if inline else await asyncio.to_thread(index.near, one.vector)
         rows = [row for _, row in hits[:K]]
-        return [index.passages(rows)[row].text for row in rows]
+        read = index.passages(rows)
+        return [read[row].text for row in rows]
 
     return find
 
