@@ -34,7 +34,8 @@ price = {{ input_usd = 0.25, output_usd = 2.0 }}
 """
 # Each usage row has its result; what the tenants spent is what their rows add up to.
 BALANCE = """\
-select (select count(*) from usage), (select count(*) from usage join result using (id)),
+select (select count(*) from usage where outcome <> 'queue_full'),
+    (select count(*) from usage join result using (id)),
     (select coalesce(sum(input_tokens + output_tokens), 0) from usage),
     (select coalesce(sum(tokens), 0) from spend),
     (select round(coalesce(sum(cost_usd), 0), 6) from usage),
@@ -170,11 +171,11 @@ class Site:
             return [tuple(map(str, row)) for row in database.execute(statement)]
 
     def ids(self) -> set[str]:
-        """The requests that have a usage row."""
-        return {id for (id,) in self.query("select id from usage")}
+        """The requests that have a usage row, but for those that found the queue full."""
+        return {id for (id,) in self.query("select id from usage where outcome <> 'queue_full'")}
 
     def balance(self) -> int:
-        """Check the books; return how many usage rows they hold."""
+        """Check the books; return how many usage rows they hold, each with its result."""
         rows, kept, tokens, spent_tokens, usd, spent_usd = map(float, self.query(BALANCE)[0])
         assert (rows, tokens, usd) == (kept, spent_tokens, spent_usd)
         assert usd > 0

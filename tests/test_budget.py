@@ -78,7 +78,9 @@ def written(path: Path) -> int:
 
 def test_lines_of_code_are_counted_without_blanks_comments_and_docstrings(tmp_path: Path) -> None:
     path = tmp_path / "some.py"
-    path.write_text('"""One\n\ntwo."""\n\n# three\ndef four() -> str:\n    """Five."""\n    return """\n7"""  # 8\n')
+    path.write_text(
+        '"""One\n\ntwo."""\n\n# 3\ndef four() -> str:\n    """Five."""\n    return """\n7"""  # 8\n'
+    )
     assert written(path) == 3
 
 

@@ -60,11 +60,12 @@ def test_tables_tenants_and_usage_live_in_postgres(
 
 @slow
 def test_every_test_of_a_project_holds_on_postgres_and_redis(
-    render: Render, tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+    render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Project(render().root, tmp_path)
-    monkeypatch.setenv("TEST_DATABASE_URL", postgres)
-    with services.redis() as url:
+    with services.postgres_server(services.with_pgvector()) as server, services.redis() as url:
+        for name in ("TEST_DATABASE_URL", "TEST_INDEX_URL"):
+            monkeypatch.setenv(name, server.url)
         monkeypatch.setenv("TEST_REDIS_URL", url)
         said = project.check("--all-extras", "pytest", "-o", "addopts=", "-q", "-rs")
         command = [services.program("redis-cli", "redis-tools"), "-u", url, "info", "commandstats"]

@@ -21,8 +21,9 @@ class Fitted:
 def fit(
     feature: Feature, prompt: Prompt, values: dict[str, str], found: list[Passage], held: int, context: int
 ) -> Fitted:
-    """Render the prompt with as many of the best passages as fit; raise TooLarge if even none does.
+    """Render the prompt with as many of the best passages as fit.
 
+    Raise TooLarge if it does not fit even with none, or with all where `over_budget` is "refuse".
     `held` tokens are taken by the conversation; `context` is the smallest window of the models, in tokens,
     from which room for the answer is kept.
     """
@@ -34,6 +35,6 @@ def fit(
         tokens = held + text.count_tokens(rendered.system) + text.count_tokens(rendered.user)
         if tokens <= limit:
             return Fitted(rendered, kept, len(found) - len(kept))
-        if not kept:
+        if not kept or feature.spec.over_budget == "refuse":
             raise TooLarge(f"the input is about {tokens} tokens; '{feature.name}' takes {limit}")
         kept.pop()

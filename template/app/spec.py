@@ -71,6 +71,7 @@ class Spec(Strict):
     tiers: list[str] = Field(default=["standard"], min_length=1)
     max_tokens: int = Field(gt=0)
     max_input_tokens: int = Field(default=8_000, gt=0)
+    over_budget: Literal["trim", "refuse"] = "trim"
     cache_ttl_s: int = Field(default=0, ge=0)
     shared_cache: bool = False
     keep_days: int = Field(default=7, ge=0, description="how long a result can be fetched again")

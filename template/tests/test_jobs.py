@@ -216,7 +216,7 @@ async def test_a_job_that_was_put_back_is_due_after_a_while(site):
 
 async def test_a_job_whose_answer_cannot_be_kept_has_failed_and_says_so(site):
     def refuse(_connection, _cursor, statement, parameters, *_):
-        if "INTO result" in statement and '"output"' in str(parameters):
+        if "INTO result" in statement and "output" in str(parameters):
             raise ValueError(statement)
 
     name = (await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC)).json()["id"]

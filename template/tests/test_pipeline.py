@@ -102,6 +102,13 @@ async def test_an_answer_says_how_many_passages_were_cut(project):
     assert said["meta"]["cut_passages"] > 0
 
 
+async def test_a_feature_may_refuse_what_does_not_fit_whole(project):
+    kit.edit("features/ask/feature.toml", "[slo]", 'max_input_tokens = 120\nover_budget = "refuse"\n[slo]')
+    async with kit.site() as site:
+        said = await site.post("ask", kit.QUESTION)
+    assert (said.status_code, said.json()["code"]) == (413, "too_large")
+
+
 async def test_an_input_over_the_budget_is_413_with_both_numbers(project):
     kit.edit("features/note/feature.toml", "max_tokens = 300", "max_tokens = 300\nmax_input_tokens = 50")
     async with kit.site() as site:
