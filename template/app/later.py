@@ -20,15 +20,22 @@ async def take(services: Services, ask: Ask, idempotency_key: str) -> Response:
         name = hashlib.sha256(told.encode()).hexdigest()[:32] if idempotency_key else ask.id
         # A refusal leaves a row by the request's own id: the named one is the worker's.
         row = replace(kept.row, id=name)
-        if not (idempotency_key and await there(services, ask, row)):
-            await services.queue.admit(caller.id)
+        if not idempotency_key:
+            await keep(services, ask, row)
+        elif not await there(services, ask, row):
             await results.forget(services.engine)  # an answer under the same name that has expired
-            if not await services.recorder.keep(outcome.result(ask, row, "waiting", None)):
-                raise Unavailable("the request could not be written down; try again in a few seconds")
+            await keep(services, ask, row)
             await there(services, ask, row)  # of two that came at once, the first has the name
         kept.later = True
     place = f"/v1/results/{name}"
     return JSONResponse({"id": name, "result": place}, 202, {"Location": place, "Retry-After": "1"})
+
+
+async def keep(services: Services, ask: Ask, row: Row) -> None:
+    """Write the request down, where there is room for one more of its tenant."""
+    await services.queue.admit(row.tenant_id)
+    if not await services.recorder.keep(outcome.result(ask, row, "waiting", None)):
+        raise Unavailable("the request could not be written down; try again in a few seconds")
 
 
 async def there(services: Services, ask: Ask, row: Row) -> bool:
