@@ -68,9 +68,13 @@ class Recorder:
     def save(self, row: Row, result: dict[str, Any] | None = None) -> asyncio.Future[bool]:
         """Count a finished request and queue what it leaves; the future tells when it is written."""
         self.metrics.count(row)
-        entry = Entry(row, result, asyncio.get_running_loop().create_future())
-        self.waiting.put_nowait(entry)
-        return entry.written
+        return self.put(row, result)
+
+    def put(self, row: Row | None, result: dict[str, Any] | None) -> asyncio.Future[bool]:
+        """Queue an entry."""
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.waiting.put_nowait(Entry(row, result, written))
+        return written
 
     async def hurry(self, written: asyncio.Future[bool]) -> None:
         """Wait at most KEEP_S seconds until an entry is written; it stays in the queue after that."""
@@ -79,11 +83,10 @@ class Recorder:
 
     async def keep(self, result: dict[str, Any], row: Row | None = None) -> bool:
         """Write a result now; False if the database did not take it within KEEP_S seconds."""
-        entry = Entry(row, result, asyncio.get_running_loop().create_future())
-        self.waiting.put_nowait(entry)
+        written = self.put(row, result)
         self.due.set()
         try:
-            return await asyncio.wait_for(entry.written, KEEP_S)
+            return await asyncio.wait_for(written, KEEP_S)
         except TimeoutError:
             return False
 
