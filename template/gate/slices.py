@@ -89,11 +89,12 @@ def measured(run: FeatureRun, name: str, cases: list[CaseRun], accepted: dict[st
         return plain
     moves = [r.score - accepted[r.spec.name] for r in known]
     low, high = stats.interval(moves)
-    sees = stats.smallest_drop(moves)
+    # By the count alone: a loss spreads the moves, and must not make its own slice too small to judge.
+    can_tell = stats.smallest_drop([0.0] * len(known)) <= allowed.margin
     return replace(
         plain, compared=len(known), change=fmean(moves), low=low, high=high,
         fell=sum(r.score < 1 <= accepted[r.spec.name] for r in known),
         rose=sum(accepted[r.spec.name] < 1 <= r.score for r in known),
         chance=stats.worse([move + allowed.max_drop for move in moves]),
-        sees=sees, word="PASS" if name == ALL or sees <= allowed.margin else "SMALL",
+        sees=stats.smallest_drop(moves), word="PASS" if name == ALL or can_tell else "SMALL",
     )  # fmt: skip

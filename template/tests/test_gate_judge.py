@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from app import models, quality
-from gate import baseline, judge, slices, stats
+from gate import baseline, judge, slices
 from gate.errors import BadBaseline
 from gate.run import FeatureRun
 from tests import kit, runs
@@ -122,29 +122,6 @@ def test_a_damaged_baseline_is_refused_with_the_remedy(project, text):
     kit.write("features/note/baseline.json", text)
     with pytest.raises(BadBaseline, match=r"baseline\.json: damaged; .*uv run gate accept note"):
         baseline.load(runs.golden(GOOD).feature)
-
-
-def test_an_interval_is_the_same_on_every_run_and_in_any_order():
-    values = [number * number % 17 / 17 for number in range(30)]
-    assert stats.interval(values) == stats.interval(values)
-    assert stats.interval(values) == stats.interval(values[::-1])
-
-
-def test_an_interval_covers_the_mean():
-    low, high = stats.interval([0.0, 1.0] * 20)
-    assert low < 0.5 < high
-    assert 0.2 < high - low < 0.4  # 2 * 1.96 * 0.5 / sqrt(40) = 0.31
-
-
-@pytest.mark.parametrize(("values", "point"), [([], 0.0), ([0.3], 0.3), ([0.7] * 9, 0.7)])
-def test_no_spread_is_a_point(values, point):
-    assert stats.interval(values) == (pytest.approx(point), pytest.approx(point))
-
-
-def test_more_cases_see_a_smaller_drop():
-    seen = [stats.smallest_drop([1.0] * count) for count in (10, 100, 1_000)]
-    assert seen == sorted(seen, reverse=True)
-    assert stats.smallest_drop([]) == 1.0
 
 
 def test_an_adversarial_case_that_is_gone_needs_a_persons_word(project):
