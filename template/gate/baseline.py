@@ -31,8 +31,9 @@ class Mark(Strict):
 
 
 class Baseline(Strict):
-    """An accepted run. Model, prompt and dataset say what it may be compared with."""
+    """An accepted run: model, prompt and dataset say what it is comparable with; the seal is of the rest."""
 
+    seal: str = ""
     reason: str
     model: str
     prompt: str
@@ -57,13 +58,21 @@ def load(feature: Feature, tier: str = "") -> Baseline | None:
     place = quality.path(feature.folder, tier)
     if not place.exists():
         return None
+    remedy = "restore it from git, or accept a new one with: uv run gate accept"
+    remedy += f" {feature.name} --tier {tier}" if tier else f" {feature.name}"
     try:
-        return Baseline.model_validate_json(place.read_text(encoding="utf-8"))
+        found = Baseline.model_validate_json(place.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
-        remedy = "restore it from git, or accept a new one with: uv run gate accept"
-        what = f"{feature.name} --tier {tier}" if tier else feature.name
         fault = spotted(place, error) if isinstance(error, ValidationError) else f"{error}"
-        raise BadBaseline(f"{place.as_posix()}: damaged; {fault}; {remedy} {what}") from error
+        raise BadBaseline(f"{place.as_posix()}: damaged; {fault}; {remedy}") from error
+    if found.seal and found.seal != sealed(found):
+        raise BadBaseline(f"{place.as_posix()}: was edited by hand; it moves by a command alone; {remedy}")
+    return found
+
+
+def sealed(held: Baseline) -> str:
+    """A hash of all that the baseline says."""
+    return hashlib.sha256(held.model_dump_json(exclude={"seal"}).encode()).hexdigest()[:12]
 
 
 def spotted(place: Path, error: ValidationError) -> str:
@@ -83,6 +92,8 @@ def save(run: FeatureRun, reason: str) -> Path:
     head: dict[str, object] = {"reason": reason, "model": run.model, "prompt": run.prompt}
     head |= {"dataset": golden.digest, "adversarial": dict(sorted(attacks.items()))}
     marks = {r.spec.name: mark(r).model_dump(exclude_none=True) for r in run.of("golden")}
+    held = Baseline.model_validate(head | {"cases": dict(sorted(marks.items()))})
+    head = {"seal": sealed(held), **head}
     lines = ",\n".join(f"    {told(name)}: {told(marks[name])}" for name in sorted(marks))
     top = "".join(f"  {told(name)}: {told(value)},\n" for name, value in head.items())
     place = quality.path(run.feature.folder, run.tier)

@@ -136,6 +136,14 @@ def test_a_golden_case_that_is_gone_is_no_silent_pass(project):
     assert "1 gone or changed" in found.said
 
 
+def test_a_baseline_that_was_edited_by_hand_is_refused(project):
+    run = runs.golden(GOOD)
+    baseline.save(run, "test")
+    kit.edit("features/note/baseline.json", '"score": 1.0', '"score": 0.9')
+    with pytest.raises(BadBaseline, match=r"was edited by hand; .*uv run gate accept note"):
+        baseline.load(run.feature)
+
+
 @pytest.mark.parametrize(
     "mark", ['{"score": NaN, "tokens": 1}', '{"score": 2, "tokens": 1}', '{"score": 1, "tokens": -1}']
 )
