@@ -31,7 +31,7 @@ def commands(made: Project) -> list[str]:
 
 
 def merge_is_allowed(made: Project) -> tuple[bool, str]:
-    """Run the job as the runner does, to the first command that fails; returns whether none did, and its words."""
+    """Run the job as the runner does, to the first failure; returns whether there was none, and all words."""
     said = ""
     for command in commands(made):
         done = subprocess.run(
