@@ -17,9 +17,10 @@ from app.features import Feature
 from app.passages import Passage
 from app.scorers import Expected, Outcome
 from app.services import Plan, Services
-from gate import cases
+from gate import cases, replay
 from gate.cases import CaseSet, CaseSpec, Kind, Metadata
 from gate.errors import GateError
+from gate.replay import Tape
 
 CONCURRENCY = 16
 
@@ -71,9 +72,14 @@ class Checks(Evaluator[CaseSpec, Any, Metadata]):
 
 
 def everything(
-    features: list[Feature], kinds: list[Kind], plan: Plan, tell: Callable[[str], None], tier: str = ""
+    features: list[Feature],
+    kinds: list[Kind],
+    plan: Plan,
+    tell: Callable[[str], None],
+    tier: str = "",
+    tape: Tape | None = None,
 ) -> list[FeatureRun]:
-    """Run the cases of some features, on one tier alone if it is named.
+    """Run the cases of some features, on one tier alone if it is named; no `tape`: replay.
 
     Raises BadCases before the first call if a file is wrong, GateError for a tier that no model has.
     """
@@ -81,7 +87,7 @@ def everything(
         known = ", ".join(sorted({model.tier for model in plan.registry.models.values()}))
         raise GateError(f"no model has tier '{tier}' in models.toml (known: {known})")
     wanted = [(f, [cases.load(f, kind) for kind in kinds]) for f in features]
-    return asyncio.run(evaluate(wanted, plan, tell, tier))
+    return asyncio.run(evaluate(wanted, plan, tell, tier, tape or Tape(plan)))
 
 
 def gate_plan() -> Plan:
@@ -93,12 +99,16 @@ def gate_plan() -> Plan:
 
 
 async def evaluate(
-    wanted: list[tuple[Feature, list[CaseSet]]], plan: Plan, tell: Callable[[str], None], tier: str
+    wanted: list[tuple[Feature, list[CaseSet]]],
+    plan: Plan,
+    tell: Callable[[str], None],
+    tier: str,
+    tape: Tape,
 ) -> list[FeatureRun]:
     """One feature after the other, the cases of each at once."""
     await services.setup(plan)
     found = []
-    async with services.start(plan) as held:
+    async with replay.start(plan, tape) as held:
         for feature, sets in wanted:
             tell(f"{feature.name}: {sum(len(s.cases) for s in sets)} cases")
             started = time.perf_counter()
@@ -121,6 +131,7 @@ async def run_set(held: Services, feature: Feature, group: CaseSet, tier: str) -
     """Run one file of cases; a case that crashes the pipeline is the gate's failure, not the model's."""
 
     async def task(spec: CaseSpec) -> Outcome:
+        replay.CASE.set((replay.place(feature, group.kind, tier), spec.name))
         return await outcome(held, feature, spec, tier)
 
     dataset = Dataset[CaseSpec, Any, Metadata](
