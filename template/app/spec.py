@@ -53,12 +53,21 @@ class Economy(Strict):
     above: float = Field(default=0.8, ge=0, le=1)
 
 
+class Judge(Strict):
+    """A model that grades golden answers; it counts while it agrees with labels.yaml (Cohen's kappa)."""
+
+    model: str
+    rubric: str = Field(min_length=1)
+    min_kappa: float = Field(default=0.6, ge=0, le=1)
+
+
 class Gate(Strict):
     """What the gate allows before it says no; shares run from 0 to 1."""
 
     min_score: float = Field(default=0.0, ge=0, le=1)
     max_drop: float = Field(default=0.0, ge=0, lt=1)
     max_token_rise: float = Field(default=0.05, ge=0)
+    judge: Judge | None = None
 
 
 class Spec(Strict):

@@ -114,23 +114,20 @@ class Recorded(WrapperModel):
         """The tape's answer, or the model's where the tape lets it be asked."""
         if self.tape.mode == "live":
             return await self.paid(call)
-        asked, canary = key(self.model.pin, call), scrub.canary(instructions(call))
-        place, case = CASE.get()
+        asked, (place, case) = key(self.model.pin, call), CASE.get()
         async with self.tape.locks[asked]:
             line = self.tape.find(self.name, asked) or await self.recorded(asked, call)
             self.tape.kept[place][asked] = line
             self.tape.used[place][asked].add(case)
-        return response(line, canary)
+        return response(line, scrub.split(instructions(call))[1])
 
     async def recorded(self, asked: Asked, call: Call) -> Line:
         """What the model says, as it may stand in git; until it has answered, that is lacking."""
         lacking = self.tape.lack(self.name, "no answer")
-        said, known = await self.paid(call), instructions(call) + sent(call)
-        answer = [
-            (getattr(part, "tool_name", ""), scrub.out(words(part), known, scrub.canary(instructions(call))))
-            for part in said.parts
-            if isinstance(part, TextPart | ToolCallPart)
-        ]
+        said, (told, canary) = await self.paid(call), scrub.split(instructions(call))
+        parts = [part for part in said.parts if isinstance(part, TextPart | ToolCallPart)]
+        named = [(getattr(part, "tool_name", ""), words(part)) for part in parts]
+        answer = [(tool, scrub.out(part, told + sent(call), canary)) for tool, part in named]
         self.tape.lacking = {what: why for what, why in self.tape.lacking.items() if why != str(lacking)}
         tokens = said.usage.input_tokens, said.usage.output_tokens
         return Line(cases=[], asked=asked, answer=answer, tokens=tokens)
@@ -204,7 +201,7 @@ def key(pin: str, call: Call) -> Asked:
     schema = wanted.output_object and wanted.output_object.json_schema
     tools = [[tool.name, tool.description, tool.parameters_json_schema] for tool in wanted.function_tools]
     parameters = json.dumps([limits, wanted.output_mode, schema, tools], sort_keys=True, default=str)
-    told = scrub.bare(instructions(call)), parameters, sent(call)
+    told = scrub.split(instructions(call))[0], parameters, sent(call)
     hashes = [hashlib.sha256(part.encode("utf-8", "replace")).hexdigest()[:12] for part in told]
     return Asked(model=pin, prompt=hashes[0], parameters=hashes[1], input=hashes[2])
 

@@ -4,8 +4,7 @@ import re
 
 from app import pii
 
-# As leak.marked ends the instructions: another canary with each pepper.
-CANARY = re.compile(r"\n\n([0-9a-f]{12})\Z")
+CANARY = re.compile("[0-9a-f]{12}")
 SCRUBBED = re.compile(r"\[scrubbed ([a-z]+)\]")
 # What a replayed answer has instead: the guard and the scorers must find it still.
 STAND_INS = {
@@ -14,29 +13,24 @@ STAND_INS = {
 }  # fmt: skip
 
 
-def canary(instructions: str) -> str:
-    """The canary in these instructions, if there is one."""
-    found = CANARY.search(instructions)
-    return found[1] if found else ""
+def split(instructions: str) -> tuple[str, str]:
+    """The instructions without what leak.marked put below them, and that: it differs with each pepper."""
+    bare, _, canary = instructions.rpartition("\n\n")
+    return (bare, canary) if CANARY.fullmatch(canary) else (instructions, "")
 
 
-def bare(instructions: str) -> str:
-    """The instructions without it."""
-    return CANARY.sub("", instructions)
-
-
-def out(said: str, known: str, reference: str) -> str:
+def out(said: str, known: str, canary: str) -> str:
     """Words as they may stand in git; what the request held stands in the cases, pages and prompts anyway."""
     said = said.encode("utf-8", "replace").decode()
-    if reference:  # also one that is spelled out
-        said = re.sub(r"\W*".join(reference), "[scrubbed canary]", said, flags=re.IGNORECASE)
+    if canary:  # also one that is spelled out
+        said = re.sub(r"\W*".join(canary), "[scrubbed canary]", said, flags=re.IGNORECASE)
     for kind in pii.known().values():
         mark = f"[scrubbed {kind.label}]"
         said = kind.sub(said, lambda value, mark=mark: value if value in known else mark)  # type: ignore[misc]
     return said
 
 
-def back(said: str, reference: str) -> str:
+def back(said: str, canary: str) -> str:
     """The words with a stand-in for each thing that was taken out, and this machine's canary."""
-    values = {**STAND_INS, "canary": reference}
+    values = {**STAND_INS, "canary": canary}
     return SCRUBBED.sub(lambda found: values.get(found[1], found[0]), said)
