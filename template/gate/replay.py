@@ -25,7 +25,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from app import files, services, text
-from app.errors import AppError
+from app.errors import RequestError
 from app.features import Feature
 from app.files import Strict
 from app.models import IN_PROCESS, Model, Registry
@@ -84,12 +84,12 @@ class Tape:
         stale = f"its recording is stale ({', '.join(nearest)} changed)"
         raise self.lack(name, stale if len(nearest) < len(Asked.model_fields) else "not recorded")
 
-    def lack(self, name: str, why: str) -> AppError:
+    def lack(self, name: str, why: str) -> RequestError:
         """Note an answer that is lacking. The error is no failure of a tier: no fallback hides it."""
         place, case = CASE.get()
         what = f"{place.as_posix()}: case '{case}': model '{name}'"
         self.lacking[what] = f"{what}: {why}; uv run gate record {place.parent.parent.name}"
-        return AppError(self.lacking[what])
+        return RequestError(self.lacking[what])
 
     def close(self) -> None:
         """Write what was recorded, and only that if every case has its answers; raise NotRecorded if not."""
@@ -99,7 +99,7 @@ class Tape:
             known = [line for asked, line in self.kept[place].items() if not whole or asked in used]
             write(place, [line.model_copy(update=fresh.get(line.asked)) for line in known])
         if self.lacking:
-            lines, more = [*self.lacking.values()][:MAX_LINES], len(self.lacking) - MAX_LINES
+            lines, more = sorted(self.lacking.values())[:MAX_LINES], len(self.lacking) - MAX_LINES
             raise NotRecorded("\n".join([*lines, f"... and {more} more"] if more > 0 else lines))
 
 
@@ -162,6 +162,7 @@ async def start(plan: Plan, tape: Tape) -> AsyncIterator[Services]:
     idle = {"provider": "keyless", "key": "", "path": ""} if tape.mode == "replay" else {}
     registry = Registry(models={**known, **{n: m.model_copy(update=idle) for n, m in hosted.items()}})
     tape.ended = False
+    await services.setup(plan)
     try:
         async with services.start(replace(plan, registry=registry)) as held:
             behind = {n: Recorded(held.clients[n], n, model, tape) for n, model in hosted.items()}

@@ -106,7 +106,6 @@ async def evaluate(
     tape: Tape,
 ) -> list[FeatureRun]:
     """One feature after the other, the cases of each at once."""
-    await services.setup(plan)
     found = []
     async with replay.start(plan, tape) as held:
         for feature, sets in wanted:

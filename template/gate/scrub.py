@@ -27,7 +27,7 @@ def out(said: str, known: str, canary: str) -> str:
     for kind in pii.known().values():
         mark = f"[scrubbed {kind.label}]"
         said = kind.sub(said, lambda value, mark=mark: value if value in known else mark)  # type: ignore[misc]
-    return said
+    return said.replace("\\[scrubbed", "\\n[scrubbed")  # of `\njane@...` in JSON the n was taken for a letter
 
 
 def back(said: str, canary: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app import models, services, settings
-from gate import cli, judge, report, run
+from gate import cli, judge, replay, report, run
 from ops import models as ops_models
 from tests import kit, runs
 
@@ -129,7 +129,8 @@ def test_the_report_names_the_hash_of_the_weights_that_answered(project):
         kit.edit("config/models.toml", 'name = "served"', 'name = "served"\npath = "weights/chat.gguf"')
         ops_models.lock()
         plan = run.gate_plan()
-        done = run.everything([plan.features["note"]], ["golden"], plan, lambda _: None)
+        asked = [plan.features["note"]], ["golden"], plan, lambda _: None, ""
+        done = run.everything(*asked, replay.Tape(plan, "live", 1.0))
     folder = report.write(Path("var"), done, [judge.invariants(done[0])])
     content = json.loads((folder / "report.json").read_text())
     assert content["features"][0]["model"] == f"openai-compatible:served#{models.held(path)} at {url}/v1"

@@ -185,7 +185,7 @@ def test_a_damaged_file_is_named_with_its_line(project, capsys, damage):
 
 def test_secrets_and_personal_data_stay_out_and_the_guard_sees_them_still(project):
     secret, email = "sk-" + "a1b2c3d4" * 4, "jane.doe@" + "corp.example"
-    record(f'{{"result": "Invoice: {secret},\\n{email}"}}')
+    record(f'{{"result": "Invoice: {secret}, {email}"}}')
     assert "Invoice: [scrubbed secret]" in SHEET.read_text()
     assert not any(word in SHEET.read_text() for word in (secret, email))
     assert replayed().flags == ["output-pii"]
@@ -195,6 +195,11 @@ def test_what_the_request_held_stays_in_its_answer():
     assert scrub.out("Write to a@b.example or c@d.example", "a@b.example", "") == (
         "Write to a@b.example or [scrubbed email]"
     )
+
+
+def test_json_stays_json_where_a_line_begins_with_what_is_scrubbed():
+    said = json.dumps({"result": "Write to:\na@b.example"})
+    assert json.loads(scrub.out(said, "", "")) == {"result": "Write to:\n[scrubbed email]"}
 
 
 def test_a_leaked_canary_stays_out_and_is_seen_on_every_machine(project, monkeypatch):
@@ -214,18 +219,16 @@ def test_a_conversation_with_a_tool_is_replayed(project):
     assert replayed().output == {"result": "The invoice is due."}
 
 
-async def test_live_asks_the_provider_up_to_the_cap_and_records_nothing(project):
+def test_live_asks_the_provider_up_to_the_cap_and_records_nothing(project):
     heard: list[dict[str, Any]] = []
     with kit.serve(kit.provider(said=GOOD, heard=heard)) as url:
         kit.models(far=url)
         plan = run.gate_plan()
-        note = plan.features["note"]
-        run_once = lambda usd: run.everything(  # noqa: E731
-            [note], ["golden"], plan, lambda _: None, tape=replay.Tape(plan, "live", usd)
-        )
-        assert run_once(1.0)[0].runs[0].outcome.code == "ok"
-        with pytest.raises(NotRecorded, match="not asked, --max-usd 0.0001 is spent"):
-            run_once(0.0001)
+        asked = [plan.features["note"]], ["golden"], plan, lambda _: None, ""
+        done = run.everything(*asked, replay.Tape(plan, "live", 1.0))
+        assert done[0].runs[0].outcome.code == "ok"
+        with pytest.raises(NotRecorded, match=r"not asked, --max-usd 0\.0001 is spent"):
+            run.everything(*asked, replay.Tape(plan, "live", 0.0001))
     assert (len(heard), SHEET.exists()) == (1, False)
 
 
@@ -235,4 +238,5 @@ def test_a_key_is_the_same_with_every_version_of_a_library():
         ModelResponse([ThinkingPart("so"), TextPart("x"), ToolCallPart("t", '{"a": 1}', "id-1")]),
     ]
     found = replay.key("p:m@r", (asked, {"max_tokens": 9, "timeout": 3}, ModelRequestParameters()))
-    assert found == replay.Asked(model="p:m@r", prompt="", parameters="", input="")
+    hashes = {"prompt": "58750d7a2248", "parameters": "94b96f34df45", "input": "6eafafb29a23"}
+    assert found == replay.Asked(model="p:m@r", **hashes)
