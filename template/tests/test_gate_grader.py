@@ -22,7 +22,7 @@ model = "judge"
 rubric = "Says when the invoice is due."
 """
 LABEL = "  - {{name: label-{0}, inputs: {{text: when}}, answer: '{1}', good: {2}}}\n"
-YES, NO = ('{"reason": "so", "good": %s}' % word for word in ("true", "false"))
+YES, NO = (json.dumps({"reason": "so", "good": good}) for good in (True, False))
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_labels_with_faults_are_named_with_their_line(judged):
 
 def test_a_judge_that_no_model_is_stops_the_start(project):
     kit.edit("features/note/feature.toml", "[slo]", f"{RULES}\n[slo]")
-    with pytest.raises(ConfigError, match="gate.judge.model: 'judge' is no chat model .*known: keyless"):
+    with pytest.raises(ConfigError, match=r"gate\.judge\.model: 'judge' is no chat model .*known: keyless"):
         run.gate_plan()
 
 

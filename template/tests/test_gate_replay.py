@@ -91,9 +91,7 @@ def test_a_case_that_is_not_recorded_is_named_with_the_command_that_mends_it(pro
         ("config/models.toml", 'name = "far"', 'name = "far"\nrevision = "b"', "model"),
     ],
 )
-def test_a_recording_is_stale_where_what_decides_the_answer_changed(
-    project, capsys, path, old, new, changed
-):
+def test_a_recording_is_stale_where_what_decides_the_answer_changed(project, capsys, path, old, new, changed):
     record()
     kit.edit(path, old, new)
     assert gate("evals", "note") == 2
