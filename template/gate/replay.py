@@ -204,7 +204,8 @@ def key(pin: str, call: Call) -> Asked:
     parameters = json.dumps([limits, wanted.output_mode, schema, tools], sort_keys=True, default=str)
     told = scrub.split(instructions(call))[0], parameters, sent(call)
     hashes = [hashlib.sha256(part.encode("utf-8", "replace")).hexdigest()[:12] for part in told]
-    return Asked(model=pin, prompt=hashes[0], parameters=hashes[1], input=hashes[2])
+    named = [f"sha256:{digest}" for digest in hashes]  # bare, a scanner would take each for a secret
+    return Asked(model=pin, prompt=named[0], parameters=named[1], input=named[2])
 
 
 def instructions(call: Call) -> str:

@@ -8,14 +8,11 @@ import pytest
 from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, ThinkingPart, ToolCallPart
 from pydantic_ai.models import ModelRequestParameters
 
-from app import leak, prompts
-from app.scorers import Outcome
-from gate import cli, replay, run, scrub
+from gate import cli, replay, run
 from gate.errors import NotRecorded
 from tests import kit
+from tests.runs import GOOD, SHEET, record, replayed
 
-SHEET = Path("features/note/recordings/golden.jsonl")
-GOOD = '{"result": "The invoice is due."}'
 CASE = """\
   - name: {name}
     inputs: {{text: {text}}}
@@ -37,13 +34,6 @@ def gate(*words: str) -> int:
     return kit.command(cli.main, *words)
 
 
-def record(said: str | list[Any] = GOOD, heard: list[dict[str, Any]] | None = None, **given: Any) -> int:
-    """Record `note` once; the provider is gone afterwards."""
-    with kit.serve(kit.provider(said=said, heard=heard, **given)) as url:
-        kit.models(far=url)
-        return gate("record", "note")
-
-
 def add_case(name: str, text: str) -> None:
     """Give `note` one more golden case."""
     path = Path("features/note/golden.yaml")
@@ -53,12 +43,6 @@ def add_case(name: str, text: str) -> None:
 def lines() -> list[dict[str, Any]]:
     """The recordings of `note`."""
     return [json.loads(line) for line in SHEET.read_text().splitlines()]
-
-
-def replayed(kind: str = "golden") -> Outcome:
-    """What comes of the first case of `note` from its recordings."""
-    plan = run.gate_plan()
-    return run.everything([plan.features["note"]], [kind], plan, lambda _: None)[0].runs[0].outcome
 
 
 def test_an_answer_is_replayed_with_the_server_gone_and_no_key(project, monkeypatch, capsys):
@@ -181,39 +165,14 @@ def test_a_damaged_file_is_named_with_its_line(project, capsys, damage):
     assert f"{SHEET}: line {number}: damaged" in capsys.readouterr().err
 
 
-def test_secrets_and_personal_data_stay_out_and_the_guard_sees_them_still(project):
-    secret, email = "sk-" + "a1b2c3d4" * 4, "jane.doe@" + "corp.example"
-    record(f'{{"result": "Invoice: {secret}, {email}"}}')
-    assert "Invoice: [scrubbed secret]" in SHEET.read_text()
-    assert not any(word in SHEET.read_text() for word in (secret, email))
-    assert replayed().flags == ["output-pii"]
-
-
-def test_what_the_request_held_stays_in_its_answer():
-    assert scrub.out("Write to a@b.example or c@d.example", "a@b.example", "") == (
-        "Write to a@b.example or [scrubbed email]"
-    )
-
-
-def test_json_stays_json_where_a_line_begins_with_what_is_scrubbed():
-    said = json.dumps({"result": "Write to:\na@b.example"})
-    assert json.loads(scrub.out(said, "", "")) == {"result": "Write to:\n[scrubbed email]"}
-
-
-def test_a_leaked_canary_stays_out_and_is_seen_on_every_machine(project, monkeypatch):
-    canary = leak.canary("", prompts.read(Path("features/note/prompts/v1.md")).digest)
-    record(f'{{"result": "{" ".join(canary)}"}}')
-    assert "[scrubbed canary]" in SHEET.read_text()
-    monkeypatch.setenv("APP_PEPPER", kit.PEPPER)
-    assert replayed().code == "blocked"
-
-
 def test_a_conversation_with_a_tool_is_replayed(project):
     kit.write("features/note/steps.py", STEPS)
     call = {"name": "price", "arguments": '{"item": "tea, m@x.example"}'}
     heard: list[dict[str, Any]] = []
     assert record([call, GOOD], heard) == 0
-    assert len(lines()) == len(heard) == 2
+    assert heard[1]["messages"][-1]["content"].count("costs 7") == 1
+    assert sorted(line["answer"][0][0] for line in lines()) == ["", "price"]
+    assert len(heard) == 2
     assert replayed().output == {"result": "The invoice is due."}
 
 
@@ -236,5 +195,19 @@ def test_a_key_is_the_same_with_every_version_of_a_library():
         ModelResponse([ThinkingPart("so"), TextPart("x"), ToolCallPart("t", '{"a": 1}', "id-1")]),
     ]
     found = replay.key("p:m@r", (asked, {"max_tokens": 9, "timeout": 3}, ModelRequestParameters()))
-    hashes = {"prompt": "58750d7a2248", "parameters": "94b96f34df45", "input": "6eafafb29a23"}
+    hashes = {
+        "prompt": "sha256:58750d7a2248",
+        "parameters": "sha256:94b96f34df45",
+        "input": "sha256:6eafafb29a23",
+    }
     assert found == replay.Asked(model="p:m@r", **hashes)
+
+
+def test_a_run_that_crashes_drops_no_recording(project):
+    with kit.serve(kit.provider(said=GOOD)) as url:
+        kit.models(far=url)
+        assert gate("record", "note") == 0
+        kit.edit("features/note/golden.yaml", "Friday", "Monday")
+        kit.write("features/note/steps.py", "def finish(said, found):\n    raise KeyError('x')\n")
+        assert gate("record", "note") == 2
+    assert len(lines()) == 2
