@@ -17,7 +17,9 @@ SPANS = re.compile(r"```\w*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 LINKS = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
 
 # What a command, a person or a later step of the document makes.
-MADE_LATER = re.compile(r"(var|demo|secrets|\.venv)(/.*)?|\.env|(.*/)?(uv|models)\.lock|.*baseline\.json")
+MADE_LATER = re.compile(
+    r"(var|demo|secrets|\.venv)(/.*)?|\.env|(.*/)?(uv|models)\.lock|.*baseline\.json|.*\.jsonl|labels\.yaml"
+)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,10 @@ def contradictions(
             faults.append(
                 Fault(toml, "tiers", f"no model has tier '{tier}' in models.toml (known: {listed})")
             )
+        judge, chat = spec.gate.judge, registry.in_tiers(sorted(tiers))
+        if judge and judge.model not in chat:
+            what = f"'{judge.model}' is no chat model of models.toml (known: {', '.join(sorted(chat))})"
+            faults.append(Fault(toml, "gate.judge.model", what))
         rule = rules.use_cases.get(spec.use_case)
         if rule is None:
             what = f"'{spec.use_case}' is not in policy.toml (known: {policy.known(rules)})"

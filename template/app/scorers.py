@@ -55,7 +55,7 @@ class Outcome:
     """What the pipeline gave: `code` is `ok` or the error's code, `output` the feature's own fields.
 
     `asked`, `system` and `language` are what it was given: the caller's text, the instructions, the language.
-    `parts` are tokens by part of the prompt.
+    `parts` are tokens by part of the prompt, `grade` is a judge's word.
     """
 
     code: str
@@ -70,6 +70,7 @@ class Outcome:
     asked: str = ""
     system: str = ""
     language: str = ""
+    grade: float | None = None
     parts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -122,6 +123,8 @@ def asked(expected: Expected, given: Outcome) -> dict[str, float]:
         checks["absent"] = float(given.code == "ok" and not any(has(a, said) for a in expected.absent))
     if expected.flagged:
         checks["flagged"] = float(expected.flagged in given.flags)
+    if given.grade is not None:
+        checks["judge"] = given.grade
     if expected.min_words is not None or expected.max_words is not None:
         count = len(text.words(given.words))
         checks["length"] = float((expected.min_words or 0) <= count <= (expected.max_words or count))

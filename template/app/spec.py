@@ -53,6 +53,14 @@ class Economy(Strict):
     above: float = Field(default=0.8, ge=0, le=1)
 
 
+class Judge(Strict):
+    """A model that grades golden answers; it counts while it agrees with labels.yaml (Cohen's kappa)."""
+
+    model: str
+    rubric: str = Field(min_length=1)
+    min_kappa: float = Field(default=0.6, ge=0, le=1)
+
+
 class Gate(Strict):
     """What the gate allows before it says no; shares run from 0 to 1.
 
@@ -65,6 +73,7 @@ class Gate(Strict):
     max_token_rise: float = Field(default=0.05, ge=0)
     margin: float = Field(default=0.15, gt=0, le=1)
     repeats: int = Field(default=1, ge=1, le=20)
+    judge: Judge | None = None
 
 
 class Spec(Strict):

@@ -17,6 +17,7 @@ from gate.baseline import Baseline
 from gate.cases import Kind
 from gate.errors import BadCases, GateError
 from gate.judge import Verdict
+from gate.replay import Tape
 from gate.run import FeatureRun
 from gate.screen import chosen, err, finish, out, show, tell
 
@@ -40,10 +41,21 @@ def main() -> None:
 
 
 @cli.command()
-def evals(features: Names = None, tier: Tier = "") -> None:
+def evals(
+    features: Names = None,
+    tier: Tier = "",
+    live: Annotated[bool, typer.Option("--live", help="ask hosted models, not their recordings")] = False,
+    max_usd: Annotated[float, typer.Option(help="the most that --live may cost")] = 1.0,
+) -> None:
     """Run golden and adversarial cases through the pipeline and compare with the baseline."""
     plan = run.gate_plan()
-    finish(plan, evaluate(plan, features, BOTH, ("invariants", "score", "cost"), tier))
+    tape = Tape(plan, "live" if live else "replay", max_usd)
+    try:
+        verdicts = evaluate(plan, features, BOTH, ("invariants", "score", "cost"), tier, tape)
+    finally:
+        if live:
+            out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
+    finish(plan, verdicts)
 
 
 @cli.command()
@@ -154,7 +166,12 @@ def unsound(plan: Plan, folder: Path | None = None) -> list[str]:
 
 
 def evaluate(
-    plan: Plan, names: list[str] | None, kinds: list[Kind], parts: tuple[str, ...], tier: str = ""
+    plan: Plan,
+    names: list[str] | None,
+    kinds: list[Kind],
+    parts: tuple[str, ...],
+    tier: str = "",
+    tape: Tape | None = None,
 ) -> list[Verdict]:
     """Run, judge the parts that are asked for, and write the report."""
     features = chosen(plan, names)
@@ -162,7 +179,7 @@ def evaluate(
         out.print("no features: nothing to judge", highlight=False)
         return []
     bases = {feature.name: baseline.load(feature, tier) for feature in features}
-    runs = run.everything(features, kinds, plan, tell, tier)
+    runs = run.everything(features, kinds, plan, tell, tier, tape)
     compared = slices.compare(runs, bases) if "golden" in kinds else {}
     judges: dict[str, Callable[[FeatureRun, Baseline | None], Verdict]] = {
         "invariants": judge.invariants,

@@ -3,6 +3,8 @@
 GateError                exit code 2
 ├── BadCases             a case file is wrong
 ├── BadBaseline          a baseline cannot be read
+├── BadRecording         a file of recorded answers is damaged
+├── NotRecorded          cases ask for answers that are not recorded, or not any more
 └── UnknownFeature       no such feature
 """
 
@@ -23,6 +25,14 @@ class BadCases(GateError):
 
 class BadBaseline(GateError):
     """A baseline that cannot be read."""
+
+
+class BadRecording(GateError):
+    """A file of recorded answers is damaged."""
+
+
+class NotRecorded(GateError):
+    """Cases ask for answers that no recording holds."""
 
 
 class UnknownFeature(GateError):

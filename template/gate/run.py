@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -21,10 +22,12 @@ from app.pipeline import Answer
 from app.prompts import Prompt
 from app.scorers import Expected, Outcome
 from app.services import Plan, Services
+from app.spec import Judge
 from app.tiers import InvalidOutput
-from gate import cases
+from gate import cases, grader, replay
 from gate.cases import CaseSet, CaseSpec, Kind, Metadata
 from gate.errors import GateError
+from gate.replay import Tape
 
 CONCURRENCY = 16
 
@@ -85,9 +88,14 @@ class Checks(Evaluator[CaseSpec, Any, Metadata]):
 
 
 def everything(
-    features: list[Feature], kinds: list[Kind], plan: Plan, tell: Callable[[str], None], tier: str = ""
+    features: list[Feature],
+    kinds: list[Kind],
+    plan: Plan,
+    tell: Callable[[str], None],
+    tier: str = "",
+    tape: Tape | None = None,
 ) -> list[FeatureRun]:
-    """Run the cases of some features, on one tier alone if it is named.
+    """Run the cases of some features, on one tier alone if it is named; no `tape`: replay.
 
     Raises BadCases before the first call if a file is wrong, GateError for a tier that no model has.
     """
@@ -95,7 +103,7 @@ def everything(
         known = ", ".join(sorted({model.tier for model in plan.registry.models.values()}))
         raise GateError(f"no model has tier '{tier}' in models.toml (known: {known})")
     wanted = [(uncached(f), [cases.load(f, kind) for kind in kinds]) for f in features]
-    return asyncio.run(evaluate(wanted, plan, tell, tier))
+    return asyncio.run(evaluate(wanted, plan, tell, tier, tape or Tape(plan)))
 
 
 def uncached(feature: Feature) -> Feature:
@@ -112,16 +120,21 @@ def gate_plan() -> Plan:
 
 
 async def evaluate(
-    wanted: list[tuple[Feature, list[CaseSet]]], plan: Plan, tell: Callable[[str], None], tier: str
+    wanted: list[tuple[Feature, list[CaseSet]]],
+    plan: Plan,
+    tell: Callable[[str], None],
+    tier: str,
+    tape: Tape,
 ) -> list[FeatureRun]:
     """One feature after the other, the cases of each at once."""
-    await services.setup(plan)
+    judges = {feature.name: await counted(plan, feature, tell) for feature, _ in wanted}
     found = []
-    async with services.start(plan) as held:
+    async with replay.start(plan, tape) as held:
         for feature, sets in wanted:
             tell(f"{feature.name}: {sum(len(s.cases) for s in sets)} cases")
             started = time.perf_counter()
-            runs = [run for group in sets for run in await run_set(held, feature, group, tier)]
+            judge = judges[feature.name]
+            runs = [run for group in sets for run in await run_set(held, feature, group, tier, judge)]
             prompt = feature.prompts[runs[0].outcome.prompt or feature.spec.prompt] if runs else None
             model = model_pin(plan, runs)
             label = f"{prompt.version}@{prompt.digest}" if prompt else ""
@@ -130,17 +143,36 @@ async def evaluate(
     return found
 
 
+async def counted(plan: Plan, feature: Feature, tell: Callable[[str], None]) -> Judge | None:
+    """The feature's judge, if it agrees with a person often enough; says so if it does not."""
+    rules = feature.spec.gate.judge
+    if rules is None:
+        return None
+    counts, said = await grader.standing(plan, feature, rules)
+    tell(f"{feature.name}: the judge {'counts' if counts else 'does not count'}: {said.splitlines()[-1]}")
+    return rules if counts else None
+
+
 def model_pin(plan: Plan, runs: list[CaseRun]) -> str:
     """The pins of the models that really answered."""
     names = sorted({run.outcome.model for run in runs if run.outcome.model})
     return ", ".join(plan.registry.models[name].pin for name in names) or "none"
 
 
-async def run_set(held: Services, feature: Feature, group: CaseSet, tier: str) -> list[CaseRun]:
+async def run_set(
+    held: Services, feature: Feature, group: CaseSet, tier: str, judge: Judge | None
+) -> list[CaseRun]:
     """Run one file of cases; a case that crashes the pipeline is the gate's failure, not the model's."""
+    takes, place = Counter[str](), replay.place(feature, group.kind, tier)
 
     async def task(spec: CaseSpec) -> Outcome:
-        return await outcome(held, feature, spec, tier)
+        replay.CASE.set((place, spec.name, takes[spec.name]))
+        takes[spec.name] += 1
+        given = await outcome(held, feature, spec, tier)
+        if judge is None or group.kind != "golden" or given.code != "ok":
+            return given
+        replay.CASE.set((place, spec.name, 0))  # the same answer is graded once
+        return replace(given, grade=await grader.grade(held.clients[judge.model], judge, spec.inputs, given.words))
 
     dataset = Dataset[CaseSpec, Any, Metadata](
         name=f"{feature.name} {group.kind}",

@@ -6,7 +6,8 @@ Several slices: Benjamini and Hochberg, Controlling the False Discovery Rate (19
 """
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,15 @@ def drawn(pairs: Sequence[tuple[float, ...]]) -> Numbers:
     return picked
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """The 95 % interval of a mean; a point where there is no spread, 0 where there is nothing."""
+def interval(
+    values: list[float], statistic: Callable[[list[float]], float] = statistics.fmean
+) -> tuple[float, float]:
+    """The 95 % interval of a statistic; a point where there is no spread, 0 where there is nothing."""
     if not values:
         return 0.0, 0.0
-    low, high = np.percentile(drawn([(v,) for v in values]).mean(axis=(1, 2)), [2.5, 97.5])
+    rounds = drawn([(v,) for v in values])[:, :, 0]
+    found = rounds.mean(axis=1) if statistic is statistics.fmean else [statistic(list(r)) for r in rounds]
+    low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
 
 

@@ -1,11 +1,17 @@
 """Runs of the gate, with the scores and tokens that a test wants judged."""
 
 from pathlib import Path
+from typing import Any
 
 from app import features, models
 from app.scorers import Expected, Outcome
+from gate import cli, run
 from gate.cases import CaseSet, CaseSpec, Metadata
 from gate.run import CaseRun, FeatureRun
+from tests import kit
+
+SHEET = Path("features/note/recordings/golden.jsonl")
+GOOD = '{"result": "The invoice is due."}'
 
 
 def case(name: str, checks: dict[str, float], kind: str = "golden", **outcome: object) -> CaseRun:
@@ -37,3 +43,16 @@ def feature_run(runs: list[CaseRun]) -> FeatureRun:
         for kind in ("golden", "adversarial")
     ]
     return FeatureRun(features.load(Path("features/note")), sets, runs, models.VERSION, "v1@abc", 0.5)
+
+
+def record(said: str | list[Any] = GOOD, heard: list[dict[str, Any]] | None = None, **given: Any) -> int:
+    """Record `note` once; the provider is gone afterwards."""
+    with kit.serve(kit.provider(said=said, heard=heard, **given)) as url:
+        kit.models(far=url)
+        return kit.command(cli.main, "record", "note")
+
+
+def replayed(kind: str = "golden") -> Outcome:
+    """What comes of the first case of `note` from its recordings."""
+    plan = run.gate_plan()
+    return run.everything([plan.features["note"]], [kind], plan, lambda _: None)[0].runs[0].outcome

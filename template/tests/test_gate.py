@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app import models, services, settings
-from gate import cli, judge, report, run
+from gate import cli, judge, replay, report, run
 from ops import models as ops_models
 from tests import kit, runs
 
@@ -69,7 +69,7 @@ def test_a_longer_prompt_turns_the_gate_red_on_tokens(project, capsys):
 def test_a_model_that_answers_nothing_cannot_be_judged(project, capsys):
     with kit.serve(kit.provider(said="")) as url:
         kit.models(mute=url)
-        assert gate("evals", "note") == 2
+        assert gate("evals", "note", "--live") == 2
     said = capsys.readouterr().err
     assert "features/note/golden.yaml: no model answered any of 1 golden cases: mute: Silent" in said
 
@@ -137,7 +137,8 @@ def test_the_report_names_the_hash_of_the_weights_that_answered(project):
         kit.edit("config/models.toml", 'name = "served"', 'name = "served"\npath = "weights/chat.gguf"')
         ops_models.lock()
         plan = run.gate_plan()
-        done = run.everything([plan.features["note"]], ["golden"], plan, lambda _: None)
+        asked = [plan.features["note"]], ["golden"], plan, lambda _: None, ""
+        done = run.everything(*asked, replay.Tape(plan, "live", 1.0))
     folder = report.write(Path("var"), done, [judge.invariants(done[0])])
     content = json.loads((folder / "report.json").read_text())
     assert content["features"][0]["model"] == f"openai-compatible:served#{models.held(path)} at {url}/v1"
