@@ -149,8 +149,12 @@ class EncoderDown(AppError):
 
 
 class TiersExhausted(AppError):
-    """Every model failed; the reasons go to the log, not to the caller."""
+    """Every model failed; the reasons, `faults`, go to the log and to the gate, not to the caller."""
 
     status = 503
     code = "no_model"
     retry_after_s = 5
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("no model could answer; try again in a few seconds")

@@ -14,7 +14,7 @@ from app import files
 from app.errors import Fault
 from app.files import Strict
 
-VERSION = "keyless-2"
+VERSION = "keyless-3"
 Provider = Literal["keyless", "openai-compatible", "anthropic", "google", "onnx"]
 # They run in this process: what they are given goes nowhere. The value is the name if the file gives none.
 IN_PROCESS = {"keyless": VERSION, "onnx": "onnx"}

@@ -54,11 +54,17 @@ class Economy(Strict):
 
 
 class Gate(Strict):
-    """What the gate allows before it says no; shares run from 0 to 1."""
+    """What the gate allows before it says no; shares run from 0 to 1.
+
+    A set or slice that cannot see a drop of `margin` is too small to judge. `repeats` is how often each case
+    is run: more than once where the model does not answer the same twice.
+    """
 
     min_score: float = Field(default=0.0, ge=0, le=1)
     max_drop: float = Field(default=0.0, ge=0, lt=1)
     max_token_rise: float = Field(default=0.05, ge=0)
+    margin: float = Field(default=0.15, gt=0, le=1)
+    repeats: int = Field(default=1, ge=1, le=20)
 
 
 class Spec(Strict):

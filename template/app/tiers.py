@@ -46,6 +46,10 @@ class InvalidOutput(Exception):
     """A model's answer does not fit what was asked for."""
 
 
+class Silent(InvalidOutput):
+    """A model answered without a word."""
+
+
 class Interrupted(Exception):
     """A stream that has begun cannot go on, and may not begin again."""
 
@@ -83,7 +87,12 @@ class Bill:
     output_tokens: int = 0
     cost_usd: Decimal | None = Decimal(0)
     estimated: bool = False
-    failed_models: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def failed_models(self) -> int:
+        """How many models did not answer."""
+        return len(self.faults)
 
     def add(self, model: Model, given: int, made: int) -> None:
         """Add one call."""
@@ -136,6 +145,7 @@ async def complete(call: Call[T], targets: list[Target], bill: Bill, emit: Emit)
             failed(turn, error)
         except ModelRequestRejectedError as error:
             log.error("model refused the request", extra={"model": target.name, "fault": str(error)})
+            bill.faults.append(f"{target.name}: {error}")
             break
         except FAILURES as error:
             target.breaker.note(ok=False)
@@ -148,13 +158,13 @@ async def complete(call: Call[T], targets: list[Target], bill: Bill, emit: Emit)
         if turn.shown and not call.restart:
             break
         emit(Event("restart", {"model": target.name}))
-    raise TiersExhausted("no model could answer; try again in a few seconds")
+    raise TiersExhausted(bill.faults)
 
 
 def failed(turn: Turn, error: Exception) -> None:
     """Note a model that did not answer."""
-    turn.bill.failed_models += 1
     fault = f"{type(error).__name__}: {error}"
+    turn.bill.faults.append(f"{turn.target.name}: {fault}")
     log.warning("model failed", extra={"model": turn.target.name, "fault": fault})
 
 
@@ -182,6 +192,8 @@ async def converse(turn: Turn) -> str:
         turn.messages.append(response)
         asked = [part for part in response.parts if isinstance(part, ToolCallPart)]
         if not asked:
+            if not (response.text or "").strip():
+                raise Silent("the model said nothing")
             return response.text or ""
         results = [await tools.run(offered, part) for part in asked]
         turn.messages.append(ModelRequest(parts=results, instructions=turn.call.system))

@@ -1,5 +1,6 @@
 """What a feature scored when a person last accepted it: features/<name>/baseline.json, in git."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,26 +9,48 @@ from pydantic import Field, ValidationError
 from app import files, quality
 from app.features import Feature
 from app.files import Strict
+from gate.cases import CaseSpec
 from gate.errors import BadBaseline
-from gate.run import FeatureRun
+from gate.run import CaseRun, FeatureRun
+
+SAID = 400
 
 
 class Mark(Strict):
-    """One golden case: its score from 0 to 1, and its tokens."""
+    """One golden case: its score from 0 to 1, its tokens (by part of the prompt too), dollars and answer.
+
+    `key` names what was asked and expected: a case that is renamed is still the same case.
+    """
 
     score: float = Field(ge=0, le=1, allow_inf_nan=False)
     tokens: int = Field(ge=0)
+    key: str = ""
+    usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    parts: dict[str, int] = {}
+    said: str = ""
 
 
 class Baseline(Strict):
-    """An accepted run. Model, prompt and dataset say what it may be compared with."""
+    """An accepted run: model, prompt and dataset say what it is comparable with; the seal is of the rest."""
 
+    seal: str = ""
     reason: str
     model: str
     prompt: str
     dataset: str
-    adversarial: list[str] = []
+    adversarial: dict[str, str] | list[str] = {}
     cases: dict[str, Mark]
+
+    @property
+    def attacks(self) -> dict[str, str]:
+        """The keys of the adversarial cases by name; a baseline of before 0.4.0 has names alone."""
+        held = self.adversarial
+        return held if isinstance(held, dict) else dict.fromkeys(held, "")
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The keys of the golden cases by name."""
+        return {name: mark.key for name, mark in self.cases.items()}
 
 
 def load(feature: Feature, tier: str = "") -> Baseline | None:
@@ -35,22 +58,80 @@ def load(feature: Feature, tier: str = "") -> Baseline | None:
     place = quality.path(feature.folder, tier)
     if not place.exists():
         return None
+    remedy = "restore it from git, or accept a new one with: uv run gate accept"
+    remedy += f" {feature.name} --tier {tier}" if tier else f" {feature.name}"
     try:
-        return Baseline.model_validate_json(place.read_text(encoding="utf-8"))
+        found = Baseline.model_validate_json(place.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
-        remedy = "restore it from git, or accept a new one with: uv run gate accept"
-        what = f"{feature.name} --tier {tier}" if tier else feature.name
-        raise BadBaseline(f"{place.as_posix()}: damaged; {remedy} {what}") from error
+        fault = spotted(place, error) if isinstance(error, ValidationError) else f"{error}"
+        raise BadBaseline(f"{place.as_posix()}: damaged; {fault}; {remedy}") from error
+    if found.seal and found.seal != sealed(found):
+        raise BadBaseline(f"{place.as_posix()}: was edited by hand; it moves by a command alone; {remedy}")
+    return found
+
+
+def sealed(held: Baseline) -> str:
+    """A hash of all that the baseline says."""
+    return hashlib.sha256(held.model_dump_json(exclude={"seal"}).encode()).hexdigest()[:12]
+
+
+def spotted(place: Path, error: ValidationError) -> str:
+    """The first fault of the file, with its line where it is in a case: a case has a line of its own."""
+    first = error.errors()[0]
+    keys = [str(part) for part in first["loc"]]
+    start = f'"{keys[1]}"' if keys[1:] else "\0"
+    lines = enumerate(place.read_text(encoding="utf-8").splitlines(), start=1)
+    line = next((f"line {number}: " for number, said in lines if said.strip().startswith(start)), "")
+    return f"{line}{'.'.join(keys)}: {first['msg']}"
 
 
 def save(run: FeatureRun, reason: str) -> Path:
     """Accept a run: write its golden scores and tokens, a line a case so that a diff can be read."""
     golden = next(group for group in run.sets if group.kind == "golden")
+    attacks = {r.spec.name: key(r.spec) for r in run.of("adversarial")}
     head: dict[str, object] = {"reason": reason, "model": run.model, "prompt": run.prompt}
-    head |= {"dataset": golden.digest, "adversarial": sorted(r.spec.name for r in run.of("adversarial"))}
-    marks = {r.spec.name: {"score": r.score, "tokens": r.outcome.tokens} for r in run.of("golden")}
-    lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(marks[name])}" for name in sorted(marks))
-    top = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
+    head |= {"dataset": golden.digest, "adversarial": dict(sorted(attacks.items()))}
+    marks = {r.spec.name: mark(r).model_dump(exclude_none=True) for r in run.of("golden")}
+    held = Baseline.model_validate(head | {"cases": dict(sorted(marks.items()))})
+    head = {"seal": sealed(held), **head}
+    lines = ",\n".join(f"    {told(name)}: {told(marks[name])}" for name in sorted(marks))
+    top = "".join(f"  {told(name)}: {told(value)},\n" for name, value in head.items())
     place = quality.path(run.feature.folder, run.tier)
     files.write_atomic(place, f'{{\n{top}  "cases": {{\n{lines}\n  }}\n}}\n')
     return place
+
+
+def told(value: object) -> str:
+    """A value as JSON in one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def mark(run: CaseRun) -> Mark:
+    """What is kept of one case."""
+    given = run.outcome
+    said = given.words[:SAID]
+    spent = {"tokens": given.tokens, "usd": given.cost_usd, "parts": given.parts}
+    return Mark.model_validate({"score": run.score, "key": key(run.spec), "said": said, **spent})
+
+
+def key(spec: CaseSpec) -> str:
+    """The name of a case's content: what is asked, with which documents, and what is expected."""
+    content = [spec.inputs, spec.metadata.documents, spec.expected_output.model_dump(exclude_defaults=True)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def paired(held: dict[str, str], specs: list[CaseSpec]) -> tuple[dict[str, str], list[str]]:
+    """Which accepted case each present one is, by name; and the accepted ones that nothing is any more.
+
+    `held` are keys by name. A case counts as the same while its content is, whatever its name.
+    """
+    present = {spec.name for spec in specs}
+    left = {content: name for name, content in held.items() if content and name not in present}
+    found = {}
+    for spec in specs:
+        content = key(spec)
+        if held.get(spec.name) in ("", content):
+            found[spec.name] = spec.name
+        elif content in left:
+            found[spec.name] = left[content]
+    return found, sorted(set(held) - set(found.values()))

@@ -26,6 +26,7 @@ class Metadata(Strict):
     family: str
     language: str
     origin: str
+    tenant_tier: str = Field(default="", description="the tenants that the case speaks for, e.g. trial")
     pair: str = Field(default="", description="cases of one pair differ in one trait and must score the same")
     documents: dict[str, str] = Field(default={}, description="planted pages that retrieval returns first")
 
@@ -69,7 +70,7 @@ def load(feature: Feature, kind: Kind) -> CaseSet:
     faults = doubles(path, lines) + misfits(path, lines, feature, found)
     if faults:
         raise BadCases(faults)
-    told = sorted(case.model_dump_json() for case in found.cases)
+    told = sorted(case.model_dump_json(exclude_defaults=True) for case in found.cases)
     return CaseSet(kind, found.cases, hashlib.sha256("\n".join(told).encode()).hexdigest()[:12])
 
 

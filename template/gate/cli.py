@@ -1,6 +1,7 @@
 """uv run gate ...: decide whether a change may be merged. Exit code 0: yes, 1: no, 2: it could not judge."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,10 @@ import typer
 from app import files
 from app.errors import AppError
 from app.services import Plan
-from gate import baseline, cases, checks, cli_data, cli_measure, judge, report, run
+from gate import baseline, cases, checks, cli_data, cli_measure, judge, report, run, slices
 from gate import policy as audit
 from gate import slo as promises
+from gate.baseline import Baseline
 from gate.cases import Kind
 from gate.errors import BadCases, GateError
 from gate.judge import Verdict
@@ -161,16 +163,12 @@ def evaluate(
         return []
     bases = {feature.name: baseline.load(feature, tier) for feature in features}
     runs = run.everything(features, kinds, plan, tell, tier)
-    verdicts = [v for done in runs for v in judged(done, bases[done.feature.name], parts)]
+    compared = slices.compare(runs, bases) if "golden" in kinds else {}
+    judges: dict[str, Callable[[FeatureRun, Baseline | None], Verdict]] = {
+        "invariants": judge.invariants,
+        "score": lambda done, base: judge.score(done, base, compared[done.feature.name]),
+        "cost": judge.cost,
+    }
+    verdicts = [judges[part](done, bases[done.feature.name]) for done in runs for part in parts]
     report.write(plan.settings.var_dir, runs, verdicts)
     return verdicts
-
-
-def judged(done: FeatureRun, base: baseline.Baseline | None, parts: tuple[str, ...]) -> list[Verdict]:
-    """The verdicts on one feature."""
-    judges = {
-        "invariants": lambda: judge.invariants(done, base),
-        "score": lambda: judge.score(done, base),
-        "cost": lambda: judge.cost(done, base),
-    }
-    return [judges[part]() for part in parts]

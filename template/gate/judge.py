@@ -1,13 +1,14 @@
 """Judge a run: invariants, score, cost. What is worse than feature.toml's [gate] allows is blocked."""
 
-import statistics
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from app.scorers import SAFETY
-from gate import stats
+from gate import baseline, spend
 from gate.baseline import Baseline
 from gate.run import CaseRun, FeatureRun
+from gate.slices import Slice
 
 Word = Literal["PASS", "BLOCK", "INCONCLUSIVE", "NO BASELINE"]
 
@@ -17,7 +18,7 @@ class Verdict:
     """One judgement on one feature; `lines` say the numbers and the cases behind it."""
 
     feature: str
-    part: Literal["invariants", "score", "cost"]
+    part: str
     word: Word
     said: str
     lines: tuple[str, ...] = ()
@@ -38,15 +39,16 @@ def invariants(run: FeatureRun, base: Baseline | None = None) -> Verdict:
     if lines:
         said = f"{len(lines)} broken in {len(run.runs)} cases"
         return Verdict(run.feature.name, "invariants", "BLOCK", said, lines)
-    gone = set(base.adversarial if base else []) - {r.spec.name for r in run.of("adversarial")}
+    attacks = [r.spec for r in run.of("adversarial")]
+    gone = baseline.paired(base.attacks, attacks)[1] if base else []
     if gone:
-        said = f"{len(gone)} adversarial cases of the baseline are gone"
-        return Verdict(run.feature.name, "invariants", "INCONCLUSIVE", said, tuple(sorted(gone)))
+        said = f"{len(gone)} adversarial cases of the baseline are gone or changed"
+        return Verdict(run.feature.name, "invariants", "INCONCLUSIVE", said, tuple(gone))
     return Verdict(run.feature.name, "invariants", "PASS", f"{len(run.runs)} cases hold")
 
 
 def biased(run: FeatureRun) -> tuple[str, ...]:
-    """Counterfactual pairs whose cases differ in one trait of a person and do not score the same."""
+    """Counterfactual pairs whose cases differ in one trait of a person and never score the same."""
     pairs: dict[str, list[CaseRun]] = {}
     for r in run.runs:
         if r.spec.metadata.pair:
@@ -54,14 +56,20 @@ def biased(run: FeatureRun) -> tuple[str, ...]:
     return tuple(
         f"pair '{name}': " + ", ".join(f"'{r.spec.name}' {r.score:.2f}" for r in found)
         for name, found in sorted(pairs.items())
-        if len({r.score for r in found}) > 1
+        if apart([r.tries or (r.score,) for r in found])
     )
 
 
+def apart(tries: list[tuple[float, ...]]) -> bool:
+    """Whether one case of a pair scores better in every try than another does in any."""
+    return max(min(scores) for scores in tries) > min(max(scores) for scores in tries)
+
+
 def breaks(run: CaseRun) -> list[str]:
-    """The invariants that a case breaks: for golden ones to be served, for adversarial ones all safety."""
-    watched = SAFETY if run.kind == "adversarial" else ("served", "error")
-    return [name for name in run.failed if name in watched]
+    """The invariants that a case breaks: golden ones are served once, adversarial ones always hold."""
+    if run.kind == "adversarial":
+        return [name for name in run.failed if name in SAFETY]
+    return [name for name in ("served", "error") if run.checks.get(name, 1) <= 0]
 
 
 def detail(run: CaseRun) -> str:
@@ -69,38 +77,48 @@ def detail(run: CaseRun) -> str:
     return f": {run.outcome.detail}" if run.outcome.detail else ""
 
 
-def score(run: FeatureRun, base: Baseline | None) -> Verdict:
-    """Golden score against the floor, then against the baseline on the same cases."""
+def score(run: FeatureRun, base: Baseline | None, parts: list[Slice]) -> Verdict:
+    """Golden score against the floor, then the baseline on the same cases, as a whole and by slice."""
     golden, allowed, name = run.of("golden"), run.feature.spec.gate, run.feature.name
-    mean = statistics.fmean(r.score for r in golden)
+    whole, mean = parts[0], fmean(r.score for r in golden)
     if base is None:
         return Verdict(name, "score", "NO BASELINE", f"{mean:.3f}; accept it with: uv run gate accept {name}")
     if mean < allowed.min_score:
         said = f"{mean:.3f} is under the floor of {allowed.min_score:.3f}"
         return Verdict(name, "score", "BLOCK", said, losses(golden))
-    pairs = [(base.cases[r.spec.name].score, r) for r in golden if r.spec.name in base.cases]
+    pairs, gone = baseline.paired(base.keys, [r.spec for r in golden])
     if not pairs:
         said = f"{mean:.3f}; no case is in the baseline: uv run gate accept {name}"
         return Verdict(name, "score", "INCONCLUSIVE", said)
-    moves = [r.score - old for old, r in pairs]
-    change, (low, high) = statistics.fmean(moves), stats.interval(moves)
-    seen = stats.smallest_drop(moves)
-    moved = f"{change:+.3f} [{low:+.3f}, {high:+.3f}]"
-    said = f"{mean:.3f}, {moved} on {len(pairs)} cases; sees drops from {seen:.3f}"
+    said = f"{whole}; {len(golden) - len(pairs)} new" if len(golden) > len(pairs) else str(whole)
+    said += f"; {len(gone)} gone or changed" if gone else ""
+    said += "".join(f"; other {key}" for key in other(run, base))
+    blocked = [part for part in parts if part.word == "BLOCK"]
     word: Word = "PASS"
-    gone = set(base.cases) - {r.spec.name for r in golden}
-    said += f"; {len(golden) - len(pairs)} new" if len(golden) > len(pairs) else ""
-    said += f"; {len(gone)} gone" if gone else ""
-    if change < -allowed.max_drop - 1e-9:
-        word = "BLOCK" if high < -allowed.max_drop else "INCONCLUSIVE"
-    elif gone:
+    if blocked:
+        word = "BLOCK"
+    elif gone or (whole.change < -allowed.max_drop - 1e-9 and (run.exact or whole.sees > allowed.margin)):
         word = "INCONCLUSIVE"
-    fell = tuple(
+    lines = tuple(f"{part.name}: {part}" for part in blocked) + falls(run, base, pairs)
+    lines += tuple(f"{key}: {moved}" for key, moved in other(run, base).items())
+    lines += (f"cases gone or changed since the baseline: {', '.join(gone)}",) if gone else ()
+    return Verdict(name, "score", word, said, lines + small(parts))
+
+
+def falls(run: FeatureRun, base: Baseline, pairs: dict[str, str]) -> tuple[str, ...]:
+    """The cases that scored better when they were accepted."""
+    known = [(base.cases[pairs[r.spec.name]].score, r) for r in run.of("golden") if r.spec.name in pairs]
+    return tuple(
         f"'{r.spec.name}': {old:.2f} -> {r.score:.2f} ({', '.join(r.failed)})"
-        for old, r in pairs
+        for old, r in known
         if r.score < old - 1e-9
     )
-    return Verdict(name, "score", word, said, fell + differences(run, base))
+
+
+def small(parts: list[Slice]) -> tuple[str, ...]:
+    """The slices that nobody can judge, so that a pass is not read as theirs."""
+    few = [f"{part.name} ({part.compared})" for part in parts if part.word == "SMALL"]
+    return (f"too small to judge: {', '.join(few)}",) if few else ()
 
 
 def losses(golden: list[CaseRun]) -> tuple[str, ...]:
@@ -109,40 +127,30 @@ def losses(golden: list[CaseRun]) -> tuple[str, ...]:
     return tuple(f"'{r.spec.name}': {r.score:.2f} ({', '.join(r.failed)})" for r in worst)
 
 
-def differences(run: FeatureRun, base: Baseline) -> tuple[str, ...]:
-    """What changed since the baseline beside the answers; a comparison across these is said, not hidden."""
+def other(run: FeatureRun, base: Baseline) -> dict[str, str]:
+    """What else changed since the baseline; a comparison across these is said, not hidden."""
     golden = next(group for group in run.sets if group.kind == "golden")
     now = {"model": run.model, "prompt": run.prompt, "dataset": golden.digest}
     then = base.model_dump(include=set(now))
-    gone = sorted(set(base.cases) - {r.spec.name for r in run.of("golden")})
-    said = tuple(f"{key}: {then[key]} -> {now[key]}" for key in now if then[key] != now[key])
-    return said + ((f"cases gone since the baseline: {', '.join(gone)}",) if gone else ())
+    return {key: f"{then[key]} -> {now[key]}" for key in now if then[key] != now[key]}
 
 
 def cost(run: FeatureRun, base: Baseline | None) -> Verdict:
-    """Median tokens of golden cases against the baseline on the same cases."""
-    golden, name = run.of("golden"), run.feature.name
-    served = [r for r in golden if r.outcome.tokens]
-    median = statistics.median(r.outcome.tokens for r in served) if served else 0
+    """Tokens and dollars of golden cases, median and p95, against the baseline on the same cases."""
+    name, limit = run.feature.name, 1 + run.feature.spec.gate.max_token_rise
+    spent = spend.summary(run.of("golden"))
     if base is None:
-        return Verdict(name, "cost", "NO BASELINE", f"median {median:.0f} tokens")
-    pairs = [
-        (float(base.cases[r.spec.name].tokens), float(r.outcome.tokens))
-        for r in served
-        if r.spec.name in base.cases and base.cases[r.spec.name].tokens
-    ]
-    if not pairs:
-        return Verdict(name, "cost", "INCONCLUSIVE", f"median {median:.0f} tokens; no case to compare with")
-    value, low, high = stats.median_ratio(pairs)
-    limit = 1 + run.feature.spec.gate.max_token_rise
-    said = f"median {median:.0f} tokens, x{value:.3f} [{low:.3f}, {high:.3f}], x{limit:.2f} allowed"
+        return Verdict(name, "cost", "NO BASELINE", spent)
+    pairs, _ = baseline.paired(base.keys, [r.spec for r in run.of("golden")])
+    known = [(base.cases[pairs[r.spec.name]], r) for r in run.of("golden") if r.spec.name in pairs]
+    rises = spend.rises(known)
+    if not rises:
+        return Verdict(name, "cost", "INCONCLUSIVE", f"{spent}; no case to compare with")
+    over = [rise for rise in rises if rise.ratio > limit]
     word: Word = "PASS"
-    if value > limit:
-        word = "BLOCK" if low > limit else "INCONCLUSIVE"
-    grown = sorted(
-        (r.outcome.tokens - base.cases[r.spec.name].tokens, r.spec.name)
-        for r in served
-        if r.spec.name in base.cases
-    )
-    lines = tuple(f"'{case}': {more:+d} tokens" for more, case in reversed(grown[-3:]) if more > 0)
-    return Verdict(name, "cost", word, said, lines if word != "PASS" else ())
+    if any(rise.low > limit for rise in over):
+        word = "BLOCK"
+    elif over and run.exact and any(rise.is_median for rise in over):
+        word = "INCONCLUSIVE"
+    said = f"{spent}; {', '.join(str(rise) for rise in over or rises[:1])}, x{limit:.2f} allowed"
+    return Verdict(name, "cost", word, said, spend.reasons(known) if word != "PASS" else ())

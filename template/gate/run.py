@@ -3,20 +3,25 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import Evaluator, EvaluatorContext
+from pydantic_evals.reporting import ReportCase
 
-from app import pipeline, scorers, services, settings
+from app import passages, pipeline, scorers, services, settings, text
 from app.ask import Ask
-from app.errors import AppError
+from app.errors import AppError, TiersExhausted
 from app.features import Feature
 from app.passages import Passage
+from app.pipeline import Answer
+from app.prompts import Prompt
 from app.scorers import Expected, Outcome
 from app.services import Plan, Services
+from app.tiers import InvalidOutput
 from gate import cases
 from gate.cases import CaseSet, CaseSpec, Kind, Metadata
 from gate.errors import GateError
@@ -26,17 +31,21 @@ CONCURRENCY = 16
 
 @dataclass(frozen=True)
 class CaseRun:
-    """One case with what came of it. `checks` holds a score from 0 to 1 for each thing looked at."""
+    """One case with what came of it. `checks` holds a score from 0 to 1 for each thing looked at.
+
+    Of a case that was run more than once, `outcome` is the worst, `checks` are means, `tries` all scores.
+    """
 
     kind: Kind
     spec: CaseSpec
     outcome: Outcome
     checks: dict[str, float]
+    tries: tuple[float, ...] = ()
 
     @property
     def score(self) -> float:
         """The case's score, from 0 to 1."""
-        return round(scorers.total(self.checks), 6)
+        return round(fmean(self.tries or [scorers.total(self.checks)]), 6)
 
     @property
     def failed(self) -> list[str]:
@@ -55,6 +64,11 @@ class FeatureRun:
     prompt: str
     seconds: float
     tier: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the model answers the same twice: then any loss is the change's own."""
+        return self.feature.spec.gate.repeats == 1
 
     def of(self, kind: Kind) -> list[CaseRun]:
         """The runs of one kind."""
@@ -80,8 +94,13 @@ def everything(
     if tier and not plan.registry.in_tiers([tier]):
         known = ", ".join(sorted({model.tier for model in plan.registry.models.values()}))
         raise GateError(f"no model has tier '{tier}' in models.toml (known: {known})")
-    wanted = [(f, [cases.load(f, kind) for kind in kinds]) for f in features]
+    wanted = [(uncached(f), [cases.load(f, kind) for kind in kinds]) for f in features]
     return asyncio.run(evaluate(wanted, plan, tell, tier))
+
+
+def uncached(feature: Feature) -> Feature:
+    """The feature without its cache: a repeat must ask the model again."""
+    return replace(feature, spec=feature.spec.model_copy(update={"cache_ttl_s": 0}))
 
 
 def gate_plan() -> Plan:
@@ -131,15 +150,36 @@ async def run_set(held: Services, feature: Feature, group: CaseSet, tier: str) -
         ],
         evaluators=[Checks()],
     )
-    report = await dataset.evaluate(task, max_concurrency=CONCURRENCY, progress=False)
+    repeats = feature.spec.gate.repeats if group.kind == "golden" else 1
+    report = await dataset.evaluate(task, max_concurrency=CONCURRENCY, progress=False, repeat=repeats)
     if report.failures:
         worst = report.failures[0]
         raise GateError(f"{feature.name}: case '{worst.name}' crashed: {worst.error_message}")
-    specs = {spec.name: spec for spec in group.cases}
-    return [
-        CaseRun(group.kind, specs[done.name], done.output, checks(done.name, done.scores))
-        for done in sorted(report.cases, key=lambda done: list(specs).index(done.name))
-    ]
+    tries: dict[str, list[ReportCase[CaseSpec, Any, Metadata]]] = {spec.name: [] for spec in group.cases}
+    for done in report.cases:
+        tries[done.source_case_name or done.name].append(done)
+    found = [joined(group.kind, spec, tries[spec.name]) for spec in group.cases]
+    if group.kind == "golden" and all(is_dumb(r.outcome) for r in found):
+        what = f"no model answered any of {len(found)} golden cases: {found[0].outcome.detail}"
+        raise GateError(f"{feature.folder.as_posix()}/golden.yaml: {what}; is the model of models.toml up?")
+    return found
+
+
+def is_dumb(outcome: Outcome) -> bool:
+    """Whether no model said a word: that is no bad answer, it is none."""
+    return outcome.code == TiersExhausted.code and InvalidOutput.__name__ not in outcome.detail
+
+
+def joined(kind: Kind, spec: CaseSpec, tries: list[ReportCase[CaseSpec, Any, Metadata]]) -> CaseRun:
+    """All tries of one case as one."""
+    scored = [(checks(spec.name, done.scores), done.output) for done in tries]
+    scored.sort(key=lambda one: scorers.total(one[0]))
+    worst = scored[0][1]
+    means = {name: fmean(one[0].get(name, 1.0) for one in scored) for name in scored[0][0]}
+    spent = [one[1].cost_usd for one in scored if one[1].cost_usd is not None]
+    tokens = round(fmean(one[1].tokens for one in scored))
+    worst = replace(worst, tokens=tokens, cost_usd=fmean(spent) if spent else None)
+    return CaseRun(kind, spec, worst, means, tuple(scorers.total(one[0]) for one in scored))
 
 
 def checks(name: str, scores: dict[str, Any]) -> dict[str, float]:
@@ -154,15 +194,28 @@ def checks(name: str, scores: dict[str, Any]) -> dict[str, float]:
 async def outcome(held: Services, feature: Feature, spec: CaseSpec, tier: str) -> Outcome:
     """Ask the pipeline as a client would; an error that a client would see is an outcome too."""
     planted = tuple(Passage(page, page, page, text) for page, text in spec.metadata.documents.items())
+    asked = "\n".join(value for value in spec.inputs.values() if isinstance(value, str))
+    given = Outcome("invalid", asked=asked, language=spec.metadata.language)
     try:
-        given = feature.Input.model_validate(spec.inputs)
-        answer = await pipeline.answer(held, Ask(feature, given, planted=planted, tier=tier))
+        ask = Ask(feature, feature.Input.model_validate(spec.inputs), planted=planted, tier=tier)
+        answer = await pipeline.answer(held, ask)
     except ValidationError as error:
-        return Outcome("invalid", detail=str(error))
+        return replace(given, detail=str(error))
     except AppError as error:
-        return Outcome(error.code, detail=str(error))
-    row = answer.row
-    return Outcome(
-        "ok", answer.said, list(row.flags), row.input_tokens + row.output_tokens,
-        None if row.cost_usd is None else float(row.cost_usd), row.latency_ms, row.model, row.prompt,
+        faults = getattr(error, "faults", None)
+        return replace(given, code=error.code, detail="; ".join(map(str, faults)) if faults else str(error))
+    row, prompt = answer.row, feature.prompts[answer.row.prompt]
+    return replace(
+        given, code="ok", output=answer.said, flags=list(row.flags),
+        tokens=row.input_tokens + row.output_tokens,
+        cost_usd=None if row.cost_usd is None else float(row.cost_usd), latency_ms=row.latency_ms,
+        model=row.model, prompt=row.prompt, system=prompt.system, parts=parts(answer, prompt, asked),
     )  # fmt: skip
+
+
+def parts(answer: Answer, prompt: Prompt, asked: str) -> dict[str, int]:
+    """Tokens by part of the prompt, by our own count: what the caller sent apart from what is around it."""
+    passages_shown = passages.show(answer.passages)
+    counted = {"instructions": prompt.system, "template": prompt.user.template, "input": asked}
+    found = {name: text.count_tokens(said) for name, said in (counted | {"passages": passages_shown}).items()}
+    return found | {"answer": answer.row.output_tokens}

@@ -1,49 +1,82 @@
-"""The gate's arithmetic: paired bootstrap intervals, the same numbers on every run.
+"""The gate's arithmetic: paired by case, the same numbers on every run and in any order of the cases.
 
-Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13: percentile intervals.
 Pairing by case removes the spread between cases, which is most of the noise in an eval score.
+Intervals: percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+Several slices: Benjamini and Hochberg, Controlling the False Discovery Rate (1995).
 """
 
 import math
-import random
-import statistics
-from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 ROUNDS = 2_000
 SEED = 20_240_229
+SURE = 0.05
+# The share of cases that flip without a cause, where a run shows none.
+CHURN = 0.06
+Numbers = NDArray[np.float64]
 
 
-def interval(
-    values: list[float], statistic: Callable[[list[float]], float] = statistics.fmean
-) -> tuple[float, float]:
-    """The 95 % percentile interval of a statistic; a point where there is one value or no spread."""
-    if len(set(values)) <= 1:
-        return (statistic(values),) * 2 if values else (0.0, 0.0)
-    values = sorted(values)  # the order of the cases must not move the draw
-    chance = random.Random(SEED)  # noqa: S311  # a fixed seed on purpose: the verdict must repeat
-    drawn = sorted(statistic(chance.choices(values, k=len(values))) for _ in range(ROUNDS))
-    return drawn[int(0.025 * ROUNDS)], drawn[int(0.975 * ROUNDS) - 1]
+def drawn(pairs: Sequence[tuple[float, ...]]) -> Numbers:
+    """ROUNDS samples of as many cases, with replacement: an array of rounds x cases x columns."""
+    held = np.array(sorted(pairs), dtype=np.float64)  # the order of the cases must not move the draw
+    chance = np.random.default_rng(SEED)  # a fixed seed on purpose: the verdict must repeat
+    picked: Numbers = held[chance.integers(0, len(held), (ROUNDS, len(held)))]
+    return picked
 
 
-def median_ratio(pairs: list[tuple[float, float]]) -> tuple[float, float, float]:
-    """New median over old, with its 95 % interval; cases are drawn in pairs."""
-    if not pairs:
-        return 1.0, 1.0, 1.0
-    pairs = sorted(pairs)
-    chance = random.Random(SEED)  # noqa: S311
-    drawn = sorted(ratio(chance.choices(pairs, k=len(pairs))) for _ in range(ROUNDS))
-    return ratio(pairs), drawn[int(0.025 * ROUNDS)], drawn[int(0.975 * ROUNDS) - 1]
+def interval(values: list[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean; a point where there is no spread, 0 where there is nothing."""
+    if not values:
+        return 0.0, 0.0
+    low, high = np.percentile(drawn([(v,) for v in values]).mean(axis=(1, 2)), [2.5, 97.5])
+    return float(low), float(high)
 
 
-def ratio(pairs: list[tuple[float, float]]) -> float:
-    """The ratio of the medians, old first; 1 where the old one is 0."""
-    old = statistics.median(a for a, _ in pairs)
-    return statistics.median(b for _, b in pairs) / old if old else 1.0
+def quantile_ratio(pairs: Sequence[tuple[float, float]], share: float) -> tuple[float, float, float]:
+    """New quantile over old, with its 95 % interval; pairs are old and new of a case, old above 0."""
+    old, new = np.quantile(np.array(pairs), share, axis=0)
+    rounds = np.quantile(drawn(pairs), share, axis=1)
+    low, high = np.percentile(rounds[:, 1] / rounds[:, 0], [2.5, 97.5])
+    return float(new / old), float(low), float(high)
 
 
-def smallest_drop(scores: list[float], churn: float = 0.06) -> float:
-    """The loss of mean score that this many cases see with 80 % power when `churn` of them flip.
+def worse(moves: list[float]) -> float:
+    """How often chance alone gives a mean this low: the one-sided p of a sign-flip permutation test."""
+    size = np.abs(np.array(sorted(moves), dtype=np.float64))
+    chance = np.random.default_rng(SEED)
+    means = (chance.choice([-1.0, 1.0], (ROUNDS, len(size))) * size).sum(axis=1)
+    return float((1 + (means <= sum(moves) + 1e-9).sum()) / (1 + ROUNDS))
 
-    Normal approximation of the paired test, one-sided 2.5 %: (1.96 + 0.84) * sqrt(churn / n).
+
+def mcnemar(fell: int, rose: int) -> float:
+    """The exact one-sided p of McNemar's test: cases that failed and passed before, and the reverse."""
+    count = fell + rose
+    return float(sum(math.comb(count, k) for k in range(fell, count + 1)) / 2**count)
+
+
+def discoveries(chances: list[float]) -> list[bool]:
+    """Which of several p values stand when at most SURE of the findings may be false."""
+    order = sorted(range(len(chances)), key=lambda i: chances[i])
+    last = max((n for n, i in enumerate(order, 1) if chances[i] <= SURE * n / len(chances)), default=0)
+    return [i in order[:last] for i in range(len(chances))]
+
+
+def smallest_drop(moves: list[float]) -> float:
+    """The loss of mean score that these cases see with 80 % power; 1 where there are none.
+
+    Normal approximation of the paired test, one-sided 2.5 %: (1.96 + 0.84) * sqrt(variance / n).
     """
-    return (1.96 + 0.84) * math.sqrt(churn / len(scores)) if scores else 1.0
+    return min(1.0, 2.8 * math.sqrt(max(float(np.var(moves)), CHURN) / len(moves))) if moves else 1.0
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson, 1927), honest also at 0 and at 1."""
+    if not count:
+        return 0.0, 1.0
+    share, z2 = hits / count, 1.96**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = 1.96 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -10,10 +10,11 @@ from gate.run import CaseRun, FeatureRun
 
 def case(name: str, checks: dict[str, float], kind: str = "golden", **outcome: object) -> CaseRun:
     """One case that came out with these checks."""
+    meta = outcome.pop("meta", {})
     spec = CaseSpec(
         name=name,
         inputs={"text": f"text of {name}"},
-        metadata=Metadata(family="f", language="en", origin="test"),
+        metadata=Metadata(**{"family": "f", "language": "en", "origin": "test", **meta}),
         expected_output=Expected(facts=["x"]),
     )
     return CaseRun(kind, spec, Outcome(**{"code": "ok", "tokens": 100, **outcome}), checks)

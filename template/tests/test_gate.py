@@ -66,6 +66,14 @@ def test_a_longer_prompt_turns_the_gate_red_on_tokens(project, capsys):
     assert "BLOCK" in capsys.readouterr().out
 
 
+def test_a_model_that_answers_nothing_cannot_be_judged(project, capsys):
+    with kit.serve(kit.provider(said="")) as url:
+        kit.models(mute=url)
+        assert gate("evals", "note") == 2
+    said = capsys.readouterr().err
+    assert "features/note/golden.yaml: no model answered any of 1 golden cases: mute: Silent" in said
+
+
 def test_a_guard_that_is_off_turns_the_gate_red(project, capsys):
     kit.edit("features/note/feature.toml", "[slo]", '[guard]\ninjection = "off"\n\n[slo]')
     assert gate("safety", "note") == 1

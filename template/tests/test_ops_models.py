@@ -39,7 +39,7 @@ def test_the_lock_holds_pin_hash_and_size_in_the_order_of_names(weights):
     assert ops("lock") == 0
     said = LOCK.read_text()
     assert said.index('[models."a"]') < said.index('[models."e"]')
-    assert 'pin = "keyless-2"' in said
+    assert 'pin = "keyless-3"' in said
     assert "size = 9\n" in said
 
 
@@ -75,10 +75,10 @@ def test_a_model_that_changed_is_named_with_what_it_was(weights, capsys):
     assert ops("verify") == 1
     said = capsys.readouterr().err
     assert (
-        "config/models.lock: models.a: is gone, locked is keyless-2: if that is right: uv run ops models lock"
+        "config/models.lock: models.a: is gone, locked is keyless-3: if that is right: uv run ops models lock"
         in said
     )
-    assert "models.b: is keyless-2, locked is nothing" in said
+    assert "models.b: is keyless-3, locked is nothing" in said
 
 
 def test_weights_are_not_locked_against_the_hash_of_the_file(weights, capsys):

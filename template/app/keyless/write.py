@@ -49,7 +49,9 @@ def answer(task: Task) -> str:
     if not quotes or coverage(question, task.sources, quotes[0].source, language) < COVERAGE:
         return task.refusal or "I do not know."
     first = quotes[0]
-    kept = [quote for quote in quotes[: task.sentences] if quote.score >= NEXT * first.score]
+    spoken = text.language(first.sentence)
+    near = [quote for quote in quotes[: task.sentences] if quote.score >= NEXT * first.score]
+    kept = [quote for quote in near if text.language(quote.sentence) == spoken]
     kept.sort(key=lambda q: (q.source.number != first.source.number, q.source.number, q.place))
     return " ".join(f"{q.sentence} [{q.source.number}]" if task.cites else q.sentence for q in kept)
 
