@@ -58,8 +58,9 @@ class CaseSet:
 
 def load(feature: Feature, kind: Kind) -> CaseSet:
     """The cases of one feature and kind; raise BadCases with every fault in their file."""
-    found = read(feature.folder / f"{kind}.yaml", feature)
-    return CaseSet(kind, found.cases, digest(found.cases))
+    listed = read(feature.folder / f"{kind}.yaml", feature).cases
+    told = sorted(case.model_dump_json(exclude_defaults=True) for case in listed)
+    return CaseSet(kind, listed, hashlib.sha256("\n".join(told).encode()).hexdigest()[:12])
 
 
 def read(path: Path, feature: Feature | None = None) -> CaseFile:
@@ -76,12 +77,6 @@ def read(path: Path, feature: Feature | None = None) -> CaseFile:
     if faults:
         raise BadCases(faults)
     return found
-
-
-def digest(listed: list[CaseSpec]) -> str:
-    """The name of the exact content of cases, in any order."""
-    told = sorted(case.model_dump_json(exclude_defaults=True) for case in listed)
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
 
 
 def places(path: Path) -> list[tuple[str, int]]:
