@@ -150,8 +150,9 @@ async def run_set(held: Services, feature: Feature, group: CaseSet, tier: str) -
         ],
         evaluators=[Checks()],
     )
-    repeats = feature.spec.gate.repeats if group.kind == "golden" else 1
-    report = await dataset.evaluate(task, max_concurrency=CONCURRENCY, progress=False, repeat=repeats)
+    report = await dataset.evaluate(
+        task, max_concurrency=CONCURRENCY, progress=False, repeat=feature.spec.gate.repeats
+    )
     if report.failures:
         worst = report.failures[0]
         raise GateError(f"{feature.name}: case '{worst.name}' crashed: {worst.error_message}")

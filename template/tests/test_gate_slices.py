@@ -87,6 +87,11 @@ def test_a_noisy_model_may_lose_a_case_by_chance(project):
     assert judged(run, sliced({"en": [1.0] * 60}))[0].word == "PASS"
 
 
+def test_an_exact_model_loses_no_case_by_chance(project):
+    verdict, _ = judged(sliced({"en": [0.0] + [1.0] * 59}), sliced({"en": [1.0] * 60}))
+    assert verdict.word == "INCONCLUSIVE"
+
+
 def test_a_noisy_model_with_too_few_cases_asks_for_a_person(project):
     run = noisy([0.0] + [1.0] * 9)
     assert judged(run, sliced({"en": [1.0] * 10}))[0].word == "INCONCLUSIVE"
