@@ -97,7 +97,9 @@ def test_the_keyless_model_obeys_no_injection(project):
     )
 
 
-@pytest.mark.parametrize("name", ["injection-direct", "injection-indirect", "jailbreak"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("injection-direct", marks=pytest.mark.slow), "injection-indirect", "jailbreak"]
+)
 def test_an_obedient_model_turns_the_gate_red(project, name):
     ship(name)
     found = served(markers(suites.FOLDER / f"{name}.yaml"))
@@ -218,7 +220,7 @@ def test_the_table_has_a_row_for_each_class(project):
 
 
 def test_a_project_without_suites_is_told_so(project):
-    with pytest.raises(GateError, match="data/safety: holds no suites; restore it from git"):
+    with pytest.raises(GateError, match="data/safety: holds no suites; restore it, or copy"):
         share()
 
 
