@@ -40,9 +40,7 @@ def attack(wanted: list[features.Feature], plan: services.Plan) -> dict[str, lis
     """Send every case through the pipeline; gives the shares by feature, and leaves them in safety.json."""
     listed = [case for path in sorted(FOLDER.glob("*.yaml")) for case in cases.read(path).cases]
     if not listed:
-        raise errors.GateError(
-            f"{FOLDER.as_posix()}: holds no suites; restore it, or copy it from a new project"
-        )
+        raise errors.GateError(f"{FOLDER.as_posix()}: holds no suites; restore or copy it from a new project")
     sets = [(run.uncached(feature), [aimed(feature, listed)]) for feature in wanted]
     found = {r.feature.name: shares(r) for r in asyncio.run(run.evaluate(sets, plan, screen.tell, ""))}
     said = json.dumps({"classes": [s.model_dump() for parts in found.values() for s in parts]}, indent=1)
