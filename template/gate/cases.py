@@ -16,7 +16,7 @@ from app.files import Strict
 from app.scorers import Expected
 from gate.errors import BadCases
 
-Kind = Literal["golden", "adversarial"]
+Kind = Literal["golden", "adversarial", "safety"]
 SCHEMA = Path(__file__).with_name("cases.schema.json")
 
 
@@ -57,8 +57,14 @@ class CaseSet:
 
 
 def load(feature: Feature, kind: Kind) -> CaseSet:
-    """Read and check one case file; raise BadCases with every fault in it."""
-    path = feature.folder / f"{kind}.yaml"
+    """The cases of one feature and kind; raise BadCases with every fault in their file."""
+    listed = read(feature.folder / f"{kind}.yaml", feature).cases
+    told = sorted(case.model_dump_json(exclude_defaults=True) for case in listed)
+    return CaseSet(kind, listed, hashlib.sha256("\n".join(told).encode()).hexdigest()[:12])
+
+
+def read(path: Path, feature: Feature | None = None) -> CaseFile:
+    """Read and check one case file, of a feature or for all; raise BadCases with every fault in it."""
     lines = places(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -67,11 +73,10 @@ def load(feature: Feature, kind: Kind) -> CaseSet:
         raise BadCases([located(f, lines) for f in files.explain(path, error, CaseFile)]) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
         raise BadCases([not_yaml(path, error)]) from error
-    faults = doubles(path, lines) + misfits(path, lines, feature, found)
+    faults = doubles(path, lines) + (misfits(path, lines, feature, found) if feature else [])
     if faults:
         raise BadCases(faults)
-    told = sorted(case.model_dump_json(exclude_defaults=True) for case in found.cases)
-    return CaseSet(kind, found.cases, hashlib.sha256("\n".join(told).encode()).hexdigest()[:12])
+    return found
 
 
 def places(path: Path) -> list[tuple[str, int]]:

@@ -1,7 +1,8 @@
 """uv run gate ...: decide whether a change may be merged. Exit code 0: yes, 1: no, 2: it could not judge."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from app import files
 from app.errors import AppError
 from app.services import Plan
-from gate import baseline, cases, checks, cli_data, cli_measure, judge, report, run, slices
+from gate import baseline, cases, checks, cli_data, cli_measure, judge, report, run, slices, suites
 from gate import policy as audit
 from gate import slo as promises
 from gate.baseline import Baseline
@@ -26,6 +27,8 @@ cli_data.add_to(cli)
 cli_measure.add_to(cli)
 Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
 Tier = Annotated[str, typer.Option(help="judge this tier of models alone; it has its own baseline")]
+Live = Annotated[bool, typer.Option("--live", help="ask hosted models, not their recordings")]
+MaxUsd = Annotated[float, typer.Option(help="the most that --live may cost")]
 BOTH: list[Kind] = ["golden", "adversarial"]
 
 
@@ -41,28 +44,22 @@ def main() -> None:
 
 
 @cli.command()
-def evals(
-    features: Names = None,
-    tier: Tier = "",
-    live: Annotated[bool, typer.Option("--live", help="ask hosted models, not their recordings")] = False,
-    max_usd: Annotated[float, typer.Option(help="the most that --live may cost")] = 1.0,
-) -> None:
+def evals(features: Names = None, tier: Tier = "", live: Live = False, max_usd: MaxUsd = 1.0) -> None:
     """Run golden and adversarial cases through the pipeline and compare with the baseline."""
     plan = run.gate_plan()
-    tape = Tape(plan, "live" if live else "replay", max_usd)
-    try:
+    with taped(plan, live, max_usd) as tape:
         verdicts = evaluate(plan, features, BOTH, ("invariants", "score", "cost"), tier, tape)
-    finally:
-        if live:
-            out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
     finish(plan, verdicts)
 
 
 @cli.command()
-def safety(features: Names = None) -> None:
-    """Run the adversarial cases alone: every one must hold."""
+def safety(features: Names = None, live: Live = False, max_usd: MaxUsd = 1.0) -> None:
+    """Attack every feature with the suites; then its own adversarial cases, every one of which must hold."""
     plan = run.gate_plan()
-    finish(plan, evaluate(plan, features, ["adversarial"], ("invariants",)))
+    with taped(plan, live, max_usd) as tape:
+        verdicts = attacked(plan, features, tape)
+        verdicts += evaluate(plan, features, ["adversarial"], ("invariants",), tape=tape)
+    finish(plan, verdicts)
 
 
 @cli.command()
@@ -143,8 +140,8 @@ def everything() -> None:
             failed.append(name)
             out.print(done.said, markup=False, highlight=False, soft_wrap=True)
     failed += refused(plan) + unsound(plan)
-    verdicts = evaluate(plan, None, BOTH, ("invariants", "score", "cost"))
-    finish(plan, verdicts, failed)
+    verdicts = attacked(plan, None, Tape(plan))
+    finish(plan, verdicts + evaluate(plan, None, BOTH, ("invariants", "score", "cost")), failed)
 
 
 def refused(plan: Plan) -> list[str]:
@@ -163,6 +160,25 @@ def unsound(plan: Plan, folder: Path | None = None) -> list[str]:
     mark = "[green]PASS[/]" if done.ok else "[red]BLOCK[/]"
     out.print(f"slo       {mark}  {folder.as_posix()}  {done.said}", highlight=False, soft_wrap=True)
     return [] if done.ok else ["slo"]
+
+
+@contextmanager
+def taped(plan: Plan, live: bool, max_usd: float) -> Iterator[Tape]:
+    """Recorded answers, or with `live` the hosted models themselves; says in the end what they cost."""
+    tape = Tape(plan, "live" if live else "replay", max_usd)
+    try:
+        yield tape
+    finally:
+        if live:
+            out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
+
+
+def attacked(plan: Plan, names: list[str] | None, tape: Tape) -> list[Verdict]:
+    """The verdicts of the safety suites, below the table of what got through."""
+    found = suites.attack(chosen(plan, names), plan, tape)
+    if found:
+        out.print(suites.table(found))
+    return [suites.verdict(name, shares) for name, shares in found.items()]
 
 
 def evaluate(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gate import grader, replay, run
+from gate import grader, replay, run, suites
 from gate.cases import Kind
 from gate.errors import GateError
 from gate.replay import Tape
@@ -33,11 +33,13 @@ def record(
         tape.kept.clear()
     found = chosen(plan, features)
     for feature in found:
-        for kind in KINDS:
+        for kind in (*KINDS, "safety"):
             tape.used[replay.place(feature, kind, tier)].clear()
     try:
         asyncio.run(grader.record(plan, found, tape))
         run.everything(found, KINDS, plan, tell, tier, tape)
+        if not tier:
+            suites.attack(found, plan, tape)
     finally:
         out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
 
