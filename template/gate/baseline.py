@@ -11,12 +11,16 @@ from app.files import Strict
 from gate.errors import BadBaseline
 from gate.run import FeatureRun
 
+SAID = 400
+
 
 class Mark(Strict):
     """One golden case: its score from 0 to 1, and its tokens."""
 
     score: float = Field(ge=0, le=1, allow_inf_nan=False)
     tokens: int = Field(ge=0)
+    usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    said: str = ""
 
 
 class Baseline(Strict):
@@ -48,7 +52,13 @@ def save(run: FeatureRun, reason: str) -> Path:
     golden = next(group for group in run.sets if group.kind == "golden")
     head: dict[str, object] = {"reason": reason, "model": run.model, "prompt": run.prompt}
     head |= {"dataset": golden.digest, "adversarial": sorted(r.spec.name for r in run.of("adversarial"))}
-    marks = {r.spec.name: {"score": r.score, "tokens": r.outcome.tokens} for r in run.of("golden")}
+    marks = {
+        r.spec.name: {
+            "score": r.score, "tokens": r.outcome.tokens, "usd": r.outcome.cost_usd,
+            "said": r.outcome.words[:SAID],
+        }
+        for r in run.of("golden")
+    }  # fmt: skip
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(marks[name])}" for name in sorted(marks))
     top = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
     place = quality.path(run.feature.folder, run.tier)
