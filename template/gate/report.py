@@ -86,7 +86,7 @@ def case(run: CaseRun, base: Baseline | None) -> dict[str, object]:
     mark = base.cases.get(run.spec.name) if base and run.kind == "golden" else None
     given = run.outcome
     return {
-        "name": run.spec.name, "kind": run.kind, "score": round(run.score, 4), "failed": run.failed,
+        "name": run.spec.name, "kind": run.kind, "score": run.score, "failed": run.failed,
         "family": run.spec.metadata.family, "language": run.spec.metadata.language,
         "worse": worse(run, mark), "inputs": run.spec.inputs,
         "accepted": mark.model_dump(include={"score", "tokens", "usd", "said"}) if mark else {},
