@@ -24,7 +24,7 @@ def write(plan: Plan, days: int, past: Path | None = None) -> Path:
     runs, unread = history.read(past or folder / history.NAME)
     content = {
         "title": plan.settings.title, "days": days, "at": alerts.when(now), "runs": runs, "unread": unread,
-        "gate": report.measured(folder / report.NAME), "load": report.measured(folder / "load.json"),
+        "gate": report.measured(folder / report.NAME), "safety": report.measured(folder / "safety.json"),
         "promises": {name: slo.promises(feature) for name, feature in plan.features.items()},
         "accepted": {name: accepted(feature) for name, feature in plan.features.items()},
         "burn_rate": slo.burn_rate, "least": slo.LEAST, "when": alerts.when,

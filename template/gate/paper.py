@@ -12,7 +12,6 @@ from app import files
 
 # What neither XML 1.0 nor UTF-8 can carry: control characters and halves of characters.
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-LONGEST = 4_000
 
 
 def write(place: Path, content: Mapping[str, object]) -> Path:
@@ -36,10 +35,11 @@ def cell(said: object) -> str:
 
 
 def changes(was: str, now: str) -> list[tuple[str, str]]:
-    """What became of a text, word by word: `same`, `del` and `ins` parts in reading order."""
-    old, new = (re.findall(r"\s*\S+", said[:LONGEST]) for said in (was, now))
+    """What became of a text: `same`, `del` and `ins` parts in reading order; fewer than 3 words are not `same`."""
     found = []
-    for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        gone, come = "".join(old[a:b]), "".join(new[c:d])
-        found += [("same", come)] if kind == "equal" else [("del", gone), ("ins", come)]
-    return [part for part in found if part[1]]
+    old, new, a, b = re.findall(r"\s*\S+", was), re.findall(r"\s*\S+", now), 0, 0
+    for at, to, size in SequenceMatcher(None, was.split(), now.split()).get_matching_blocks():
+        if size > 2 or at == len(old):
+            found += [("del", old[a:at]), ("ins", new[b:to]), ("same", new[to : to + size])]
+            a, b = at + size, to + size
+    return [(kind, "".join(words)) for kind, words in found if words]

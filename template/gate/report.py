@@ -31,10 +31,10 @@ def write(var: Path, runs: list[FeatureRun], verdicts: list[Verdict], slices: Sl
     paper.save(folder / NAME, json.dumps(content, indent=1, ensure_ascii=False))
     if points := {label(run): point(run) for run in runs if run.of("golden")}:
         history.add(folder / history.NAME, Run(at=at, passed=passed, features=points))
-    past, unread = history.read(folder / history.NAME)
     content |= {name: measured(folder / f"{name}.json") for name in MEASURED}
+    content["runs"], content["unread"] = history.read(folder / history.NAME)
     for name in PAGES:
-        paper.write(folder / name, {**content, "runs": past, "unread": unread, "usual": usual})
+        paper.write(folder / name, content | {"usual": usual, "kept": baseline.SAID})
     return folder
 
 
