@@ -35,7 +35,7 @@ def cell(said: object) -> str:
 
 
 def changes(was: str, now: str) -> list[tuple[str, str]]:
-    """What became of a text: `same`, `del` and `ins` parts in reading order; fewer than 3 words are not `same`."""
+    """What became of a text: `same`, `del` and `ins` parts in order; fewer than 3 words are not `same`."""
     found = []
     old, new, a, b = re.findall(r"\s*\S+", was), re.findall(r"\s*\S+", now), 0, 0
     for at, to, size in SequenceMatcher(None, was.split(), now.split()).get_matching_blocks():
