@@ -102,7 +102,8 @@ def test_traffic_is_counted_as_it_was(project):
 
 
 def test_the_slowest_twentieth_is_that_of_the_real_requests(project):
-    plant(rows=[{**row, "latency_ms": float(n)} for n, row in enumerate(usage(200), start=1)])
+    none = [*usage(50, outcome="blocked", latency_ms=1.0), *usage(50, model="sample", latency_ms=1.0)]
+    plant(rows=[*none, *({**row, "latency_ms": float(n)} for n, row in enumerate(usage(200), start=1))])
     assert "note 200 – 0 190 ms" in page()
 
 
