@@ -203,5 +203,5 @@ def evaluate(
         "cost": judge.cost,
     }
     verdicts = [judges[part](done, bases[done.feature.name]) for done in runs for part in parts]
-    report.write(plan.settings.var_dir, runs, verdicts)
+    report.write(plan.settings.var_dir, runs, verdicts, compared)
     return verdicts

@@ -2,89 +2,104 @@
 
 import json
 import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
-
-from app import files
+from gate import baseline, history, judge, paper
+from gate.baseline import Mark
+from gate.history import Point, Run
 from gate.judge import Verdict
 from gate.run import CaseRun, FeatureRun
 
-FOLDER = "reports"
+FOLDER, NAME, SCHEMA = "reports", "report.json", 1
+PAGES = ("summary.md", "comment.md", "report.html", "junit.xml")
+# Other commands write these beside the report; it shows what is there.
+MEASURED = ("safety", "load", "retrieval")
+Slices = Mapping[str, Sequence[object]] | None
 
 
-def write(var: Path, runs: list[FeatureRun], verdicts: list[Verdict]) -> Path:
-    """Write report.json, summary.md and report.html below `var`; returns the folder."""
-    folder = var / FOLDER
-    content = data(runs, verdicts)
-    files.write_atomic(folder / "report.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "pages"),
-        autoescape=select_autoescape(["html"]),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for name in ("summary.md", "report.html"):
-        files.write_atomic(folder / name, environment.get_template(name).render(content) + "\n")
+def write(var: Path, runs: list[FeatureRun], verdicts: list[Verdict], slices: Slices = None) -> Path:
+    """Write the report below `var` as data and as pages, and add the run to the history; returns the folder.
+
+    `slices` holds each feature's slices beside the accepted run, as dataclasses.
+    """
+    folder, at = var / FOLDER, datetime.now(UTC).isoformat(timespec="seconds")
+    passed, said = not any(verdict.stops for verdict in verdicts), [vars(verdict) for verdict in verdicts]
+    found = [feature(run, (slices or {}).get(run.feature.name, ())) for run in runs]
+    content = {"schema": SCHEMA, "at": at, "passed": passed, "verdicts": said, "features": found}
+    paper.save(folder / NAME, json.dumps(content, indent=1, ensure_ascii=False))
+    if points := {label(run): point(run) for run in runs if run.of("golden")}:
+        history.add(folder / history.NAME, Run(at=at, passed=passed, features=points))
+    content |= {name: measured(folder / f"{name}.json") for name in MEASURED}
+    content["runs"], content["unread"] = history.read(folder / history.NAME)
+    for name in PAGES:
+        paper.write(folder / name, content | {"usual": usual, "kept": baseline.SAID})
     return folder
 
 
-def data(runs: list[FeatureRun], verdicts: list[Verdict]) -> dict[str, object]:
-    """The whole report as plain data."""
+def measured(place: Path) -> dict[str, object]:
+    """What a command wrote, with `rows` where that is a list; nothing without the file."""
+    try:
+        content = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
+    except ValueError:
+        return {"fault": f"{place.name} is damaged and left out"}
+    return content if isinstance(content, dict) else {"rows": content}
+
+
+def label(run: FeatureRun) -> str:
+    """The feature's name, with the tier where one was judged alone."""
+    return f"{run.feature.name} ({run.tier})" if run.tier else run.feature.name
+
+
+def point(run: FeatureRun) -> Point:
+    """The numbers of a feature's golden cases that the history keeps."""
+    given, sets = [r.outcome for r in run.of("golden")], [g.digest for g in run.sets if g.kind == "golden"]
+    tokens, usd = usual(one.tokens or None for one in given), usual(one.cost_usd for one in given)
+    return Point(
+        score=statistics.fmean(r.score for r in run.of("golden")), tokens=tokens.get("median"),
+        usd=usd.get("median"), p95_ms=usual(one.latency_ms for one in given).get("p95"),
+        pins=", ".join([run.model, run.prompt, *sets]),
+    )  # fmt: skip
+
+
+def usual(values: Iterable[float | None]) -> dict[str, float]:
+    """Median and p95 of what is known; nothing where nothing is."""
+    known = [value for value in values if value is not None]
+    tail = statistics.quantiles(known * (1 + (len(known) == 1)), n=20, method="inclusive") if known else []
+    return {"median": statistics.median(known), "p95": tail[-1]} if known else {}
+
+
+def feature(run: FeatureRun, slices: Sequence[object]) -> dict[str, object]:
+    """One feature: what it was run against, its slices beside the accepted run, its cases."""
+    base = baseline.load(run.feature, run.tier)
+    accepted = base.model_dump(include={"reason", "model", "prompt", "dataset"}) if base else {}
+    pairs = baseline.paired(base.keys, [r.spec for r in run.of("golden")])[0] if base else {}
+    marks = {name: base.cases[before] for name, before in pairs.items()} if base else {}
     return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "passed": not any(verdict.stops for verdict in verdicts),
-        "verdicts": [vars(verdict) for verdict in verdicts],
-        "features": [feature(run) for run in runs],
-    }
+        "name": label(run), "model": run.model, "prompt": run.prompt, "accepted": accepted,
+        "datasets": {group.kind: group.digest for group in run.sets}, "seconds": round(run.seconds, 2),
+        "slices": [vars(part) for part in slices],
+        "cases": [case(r, marks.get(r.spec.name)) for r in run.runs],
+    }  # fmt: skip
 
 
-def feature(run: FeatureRun) -> dict[str, object]:
-    """One feature: what it was run against, its slices, its cases."""
+def case(run: CaseRun, mark: Mark | None) -> dict[str, object]:
+    """One case, with all that is needed to see why it failed, and how it was when it was accepted."""
+    given = run.outcome
     return {
-        "name": run.feature.name,
-        "model": run.model,
-        "prompt": run.prompt,
-        "datasets": {group.kind: group.digest for group in run.sets},
-        "seconds": round(run.seconds, 2),
-        "slices": slices(run),
-        "cases": [case(r) for r in run.runs],
-    }
-
-
-def slices(run: FeatureRun) -> list[dict[str, object]]:
-    """Cases, mean score and median tokens by kind and family, and by language."""
-    groups: dict[str, list[CaseRun]] = {}
-    for r in run.runs:
-        groups.setdefault(f"{r.kind} / {r.spec.metadata.family}", []).append(r)
-        groups.setdefault(f"{r.kind} / language {r.spec.metadata.language}", []).append(r)
-    return [
-        {
-            "name": name,
-            "cases": len(found),
-            "score": round(statistics.fmean(r.score for r in found), 4),
-            "right": sum(not r.failed for r in found),
-            "tokens": statistics.median(r.outcome.tokens for r in found),
-        }
-        for name, found in sorted(groups.items())
-    ]
-
-
-def case(run: CaseRun) -> dict[str, object]:
-    """One case, with all that is needed to see why it failed."""
-    return {
-        "name": run.spec.name,
-        "kind": run.kind,
-        "score": round(run.score, 4),
-        "failed": run.failed,
-        "inputs": run.spec.inputs,
+        "name": run.spec.name, "kind": run.kind, "score": run.score, "failed": run.failed,
+        "family": run.spec.metadata.family, "language": run.spec.metadata.language,
+        "worse": worse(run, mark), "inputs": run.spec.inputs,
+        "accepted": mark.model_dump(include={"score", "tokens", "usd", "said"}) if mark else {},
         "expected": run.spec.expected_output.model_dump(exclude_defaults=True),
-        "outcome": run.outcome.code,
-        "detail": run.outcome.detail,
-        "output": run.outcome.output,
-        "flags": run.outcome.flags,
-        "tokens": run.outcome.tokens,
-        "cost_usd": run.outcome.cost_usd,
-        "latency_ms": round(run.outcome.latency_ms, 1),
-    }
+        "outcome": given.code, "detail": given.detail, "output": given.output, "flags": given.flags,
+        "said": given.words[: baseline.SAID], "tokens": given.tokens, "cost_usd": given.cost_usd,
+        "latency_ms": round(given.latency_ms, 1),
+    }  # fmt: skip
+
+
+def worse(run: CaseRun, mark: Mark | None) -> bool:
+    """Whether somebody must look: it breaks an invariant, fell since it was accepted, or is new and wrong."""
+    fell = run.score < mark.score - 1e-9 if mark else bool(run.failed) and run.kind == "golden"
+    return fell or bool(judge.breaks(run))

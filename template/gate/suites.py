@@ -1,4 +1,4 @@
-"""Attack features with the suites of gate/attacks and data/safety, count what gets through: docs/safety.md"""
+"""Attack features with gate/attacks and data/safety, and count what gets through; see docs/safety.md."""
 
 import asyncio
 import codecs

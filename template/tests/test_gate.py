@@ -159,7 +159,7 @@ def test_a_crash_of_the_pipeline_is_not_a_bad_score(project, capsys):
 def test_the_report_is_written_for_programs_and_for_people(project):
     done = runs.golden([1.0, 0.5])
     folder = report.write(Path("var"), [done], [judge.invariants(done)])
-    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json", "summary.md"]
+    assert {"report.html", "report.json", "summary.md"} <= {path.name for path in folder.iterdir()}
     content = json.loads((folder / "report.json").read_text())
     assert content["passed"] is True
     assert [case["name"] for case in content["features"][0]["cases"]] == ["case-0", "case-1", "attack"]

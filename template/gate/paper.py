@@ -1,0 +1,45 @@
+"""Pages from data: what models and callers said comes out as text, never as markup."""
+
+import html
+import re
+from collections.abc import Mapping
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+from app import files
+
+# What neither XML 1.0 nor UTF-8 can carry: control characters and halves of characters.
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def write(place: Path, content: Mapping[str, object]) -> Path:
+    """Fill the template of the file's name; returns the file."""
+    folder, escape = FileSystemLoader(Path(__file__).parent / "pages"), select_autoescape(["html", "xml"])
+    environment = Environment(loader=folder, autoescape=escape, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
+    environment.filters |= {"cell": cell, "changes": changes}
+    save(place, environment.get_template(place.name).render(content))
+    return place
+
+
+def save(place: Path, text: str) -> None:
+    """Write text; a character that a reader of the file would choke on becomes U+FFFD."""
+    files.write_atomic(place, UNPRINTABLE.sub("\ufffd", text) + "\n")
+
+
+def cell(said: object) -> str:
+    """Text for a cell of a Markdown table: no line end, no markup, no picture, and no @name calls anybody."""
+    plain = html.escape(" ".join(str(said).split()), quote=False)
+    return re.sub(r"([|`*]|\](?=\())", r"\\\1", plain).replace("@", "@\u200b")
+
+
+def changes(was: str, now: str) -> list[tuple[str, str]]:
+    """What became of a text: `same`, `del` and `ins` parts in order; fewer than 3 words are not `same`."""
+    found = []
+    old, new, a, b = re.findall(r"\s*\S+", was), re.findall(r"\s*\S+", now), 0, 0
+    for at, to, size in SequenceMatcher(None, was.split(), now.split()).get_matching_blocks():
+        if size > 2 or at == len(old):
+            found += [("del", old[a:at]), ("ins", new[b:to]), ("same", new[to : to + size])]
+            a, b = at + size, to + size
+    return [(kind, "".join(words)) for kind, words in found if words]
