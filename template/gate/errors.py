@@ -3,6 +3,7 @@
 GateError                exit code 2
 ├── BadCases             a case file is wrong
 ├── BadBaseline          a baseline cannot be read
+├── LoadFailed           the app or a load program did not run to its end
 └── UnknownFeature       no such feature
 """
 
@@ -23,6 +24,10 @@ class BadCases(GateError):
 
 class BadBaseline(GateError):
     """A baseline that cannot be read."""
+
+
+class LoadFailed(GateError):
+    """A load test that did not come to its end; the message holds the last words of what failed."""
 
 
 class UnknownFeature(GateError):
