@@ -16,9 +16,11 @@ from pathlib import Path
 
 from app import files
 from gate.errors import LoadFailed
-from load import work
-from load.work import HERE, Seen, Work
+from load import local, seen
+from load.seen import Seen
+from load.work import Work
 
+HERE = Path(__file__).parent
 READY_S = 60
 # Requests that run when the time is over may end; those that do not are errors.
 GRACE_S = 10
@@ -26,9 +28,19 @@ LATE_S = 60
 Started = subprocess.Popen[bytes]
 
 
+def run(told: Work, var: Path, tool: str) -> list[Seen]:
+    """Ask what is told: the app at its URL, or one of our own and its index too."""
+    folder = var / local.FOLDER
+    if told.url:
+        return ask(told, tool, folder, None)
+    with app(folder) as (url, running):
+        found = ask(told.model_copy(update={"url": url}), tool, folder, running)
+    return found + ask(told, "search", folder, None)
+
+
 @contextmanager
 def app(folder: Path, port: int = 0) -> Iterator[tuple[str, Started]]:
-    """The project's app on a port of this machine, a free one for 0, ready to be asked: its URL and process."""
+    """The project's app, ready to be asked on this port, a free one for 0: its URL and process."""
     port = spare(port)
     with stopped_by_sigterm(), process(folder / "app.log", "-m", "load.serve", str(port)) as running:
         url = f"http://127.0.0.1:{port}"
@@ -58,7 +70,7 @@ def ask(told: Work, tool: str, folder: Path, running: Started | None) -> list[Se
             time.sleep(0.1)
     if not (folder / "seen.json").exists():
         raise LoadFailed(f"{tool} ended with code {asking.returncode} and saw nothing; {last_words(log)}")
-    return work.SEEN.validate_json((folder / "seen.json").read_bytes())
+    return seen.FILE.validate_json((folder / "seen.json").read_bytes())
 
 
 def command(tool: str, told: Work) -> list[str]:
@@ -73,8 +85,8 @@ def command(tool: str, told: Work) -> list[str]:
         raise LoadFailed("locust is not installed: uv sync --group load")
     return [
         "-m", "locust", "-f", str(HERE / "locustfile.py"), "--headless", "--only-summary", "--host", told.url,
-        "-u", str(told.users), "-r", str(told.users), "-t", f"{told.seconds}s", "--stop-timeout", str(GRACE_S),
-        "--exit-code-on-error", "0",
+        "-u", str(told.users), "-r", str(told.users), "-t", f"{told.seconds}s",
+        "--stop-timeout", str(GRACE_S), "--exit-code-on-error", "0",
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""This project as a load test runs it: open, with files of its own, asking no model but the keyless one."""
+"""The project as a load test runs it: open, with files of its own, asking no model but the keyless one."""
 
 from dataclasses import replace
 
@@ -26,8 +26,9 @@ def plan() -> Plan:
 def config(given: Settings) -> Settings:
     """The settings, with a database, an index and a cache of its own and no limit on requests."""
     folder = given.var_dir / FOLDER
+    url = f"sqlite+aiosqlite:///{(folder / 'app.db').as_posix()}"
     update = {
-        "auth": "open", "var_dir": folder, "database_url": f"sqlite+aiosqlite:///{(folder / 'app.db').as_posix()}",
+        "auth": "open", "var_dir": folder, "database_url": url,
         "cache_url": "mem://", "limits_url": "memory://", "index_url": "", "rate_per_minute": 10**9,
         "log_level": "warning",
     }  # fmt: skip

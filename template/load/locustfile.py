@@ -1,4 +1,4 @@
-"""Ask every feature as its clients do, whole and as a stream: uv run gate load, or locust -f load/locustfile.py."""
+"""Ask every feature as its clients do, whole and as a stream; `gate load` runs it with locust."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from locust import FastHttpUser, events, task
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
 
-from load import work
+from load import seen, work
 from load.tally import Tally
 from load.work import Route, Work
 
@@ -20,7 +20,7 @@ WAYS = ("whole", "stream")
 
 
 class Client(FastHttpUser):
-    """A client that asks again as soon as it has its answer; its first request to each route is not counted."""
+    """A client that asks again as soon as it has its answer. Its first requests are not counted."""
 
     told: Work
     tallies: dict[tuple[str, str], Tally]
@@ -96,8 +96,8 @@ def prepare(environment: Environment, **_: object) -> None:
 def write(environment: Environment, **_: object) -> None:
     """Write what was seen, where `gate load` wants it."""
     if path := os.environ.get("LOAD_SEEN"):
-        seen = [tally.seen() for tally in Client.tallies.values()]
-        Path(path).write_bytes(work.SEEN.dump_json(seen))
+        found = [tally.seen() for tally in Client.tallies.values()]
+        Path(path).write_bytes(seen.FILE.dump_json(found))
 
 
 def parsed(text: str | None) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """How features are asked: the programs that ask get it as data, so that they start without the app."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from app.features import Feature
+from gate import cases
 from load.work import Route
 
 
-def route(feature: Feature, cases: Sequence[dict[str, Any]]) -> Route:
-    """How to ask a feature: its examples and the inputs of these cases."""
-    examples = [given for group in feature.spec.examples.values() for given in group]
-    inputs = [*examples, *cases]
+def route(feature: Feature) -> Route:
+    """How to ask a feature: its examples, and its golden cases but for those that must be refused."""
+    inputs = [given for group in feature.spec.examples.values() for given in group]
+    inputs += [c.inputs for c in cases.load(feature, "golden").cases if not c.expected_output.error]
     retrieval, slo = feature.spec.retrieval, feature.spec.slo
     return Route(
         feature=feature.name, inputs=inputs, text=retrieval.query if retrieval else longest(inputs[0]),

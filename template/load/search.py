@@ -11,9 +11,10 @@ from pathlib import Path
 from app import services
 from app.services import Services
 from app.shelf import Source
-from load import local, work
+from load import local, seen, work
+from load.seen import Seen
 from load.tally import Tally
-from load.work import Route, Seen, Work
+from load.work import Route, Work
 
 MOST_S = 10
 
@@ -29,7 +30,7 @@ async def measure() -> list[Seen]:
 async def ask(held: Services, told: Work, route: Route) -> Tally:
     """Keep the searches of one feature going; what is counted begins with the open index."""
     retrieval = held.plan.features[route.feature].spec.retrieval
-    assert retrieval  # noqa: S101  # for the type checker: the route says so
+    assert retrieval  # for the type checker: the route says so
     source = held.plan.source(retrieval)
     await once(held, source, route, retrieval.k)
     tally = Tally(route, "search")
@@ -53,5 +54,5 @@ async def once(held: Services, source: Source, route: Route, k: int) -> None:
 
 
 if __name__ == "__main__":
-    seen = asyncio.run(measure())
-    Path(os.environ["LOAD_SEEN"]).write_bytes(work.SEEN.dump_json(seen))
+    found = asyncio.run(measure())
+    Path(os.environ["LOAD_SEEN"]).write_bytes(seen.FILE.dump_json(found))

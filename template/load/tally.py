@@ -5,7 +5,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from load.work import Route, Seen
+from load.seen import Seen
+from load.work import Route
 
 
 @dataclass
@@ -43,7 +44,8 @@ class Tally:
         first = sorted(self.first_ms)
         spent_s = max(self.ended_s - self.started_s, 0.001)
         return Seen(
-            feature=self.route.feature, way=self.way, requests=len(times), errors=self.errors,
+            feature=self.route.feature, way=self.way, slow_ms=self.route.slow_ms,
+            requests=len(times), errors=self.errors,
             slow=sum(ms > self.route.slow_ms for ms in times), refused=self.refused, cached=self.cached,
             per_s=round(len(times) / spent_s, 1), p50_ms=quantile(times, 0.5), p95_ms=quantile(times, 0.95),
             p99_ms=quantile(times, 0.99), first_p50_ms=quantile(first, 0.5) if first else None,
@@ -56,7 +58,10 @@ class Tally:
         groups: dict[int, list[float]] = {}
         for second, ms in self.took:
             groups.setdefault(second, []).append(ms)
-        return [quantile(sorted(groups[s]), 0.95) if s in groups else None for s in range(max(groups, default=-1) + 1)]
+        return [
+            quantile(sorted(groups[s]), 0.95) if s in groups else None
+            for s in range(max(groups, default=-1) + 1)
+        ]
 
 
 def quantile(ordered: list[float], share: float) -> float:

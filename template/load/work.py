@@ -1,4 +1,4 @@
-"""What a load program is told to ask, and what it saw: the two files that it reads and writes."""
+"""What a load program is told to ask: the file that it reads, and the questions in it."""
 
 import os
 import random
@@ -6,11 +6,10 @@ import string
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from app.files import Strict
 
-HERE = Path(__file__).parent
 WORK = Path("var/load/work.json")
 
 
@@ -26,39 +25,13 @@ class Route(Strict):
 
 
 class Work(Strict):
-    """Everything that a program is told. `repeat` is the share of questions that get no mark; no `url` is our own app."""
+    """All that a program is told. `repeat`: the share of questions without a mark; no `url`: our own app."""
 
     seconds: int
     users: int
     repeat: float = 0
     url: str = ""
     routes: list[Route] = []
-
-
-class Seen(Strict):
-    """What was seen of one route asked in one way: whole, as a stream, or its search alone.
-
-    Times in ms, of requests that were served or failed by the app's fault; `by_second` holds the p95 of each second.
-    """
-
-    feature: str
-    way: str
-    requests: int = Field(ge=0)
-    errors: int = Field(ge=0)
-    slow: int = Field(ge=0)
-    refused: int = Field(ge=0)
-    cached: int = Field(ge=0)
-    per_s: float = Field(ge=0)
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    first_p50_ms: float | None = None
-    first_p95_ms: float | None = None
-    said: dict[str, int] = {}
-    by_second: list[float | None] = []
-
-
-SEEN = TypeAdapter(list[Seen])
 
 
 def given(one: Route, repeat: float) -> dict[str, Any]:
