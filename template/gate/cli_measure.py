@@ -1,24 +1,63 @@
-"""Commands that measure what no case shows: load, retrieval, safety suites; and the client's page."""
+"""Commands that measure what no case shows: load and retrieval; and the client's page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from app import services, settings
-from gate import handover
-from gate.screen import out
+from gate import handover, run
+from gate.judge import Verdict
+from gate.screen import chosen, err, out, show
 
+Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
 Days = Annotated[int, typer.Option(min=1, help="how many days it looks back")]
 History = Annotated[Path | None, typer.Option(exists=True, help="var/reports/history.jsonl without it")]
+Seconds = Annotated[int, typer.Option(min=1, max=3600, help="how long to ask")]
+Users = Annotated[int, typer.Option(min=1, max=1000, help="clients at once")]
+Url = Annotated[str, typer.Option(help="ask this app, with LOAD_KEY, instead of one on this machine")]
+Repeat = Annotated[float, typer.Option(min=0, max=1, help="share of questions that a cache may know")]
+Tool = Annotated[Literal["locust", "k6"], typer.Option(help="what asks")]
 
 
 def add_to(cli: typer.Typer) -> None:
     """Put these commands on the gate's command line."""
+    cli.command()(load)
     cli.command("handover")(hand_over)
+
+
+def load(
+    features: Names = None,
+    seconds: Seconds = 30,
+    users: Users = 16,
+    url: Url = "",
+    repeat: Repeat = 0,
+    tool: Tool = "locust",
+) -> None:
+    """Ask the app as many clients at once do, and hold speed and errors against the SLOs of feature.toml."""
+    from gate import load
+    from load import page, seen
+    from load.work import Work
+
+    plan = run.gate_plan()
+    told = Work(seconds=seconds, users=users, url=url.rstrip("/"), repeat=repeat)
+    with err.status(f"{users} clients ask for {seconds} s"):
+        rows = load.run(plan, chosen(plan, features), told, tool)
+    out.print(seen.table(one for one, _ in rows))
+    decide([verdict for _, verdict in rows], page.write(plan.settings.var_dir, rows, told, tool))
 
 
 def hand_over(days: Days = 28, history: History = None) -> None:
     """Write the client's page: scores, speed, cost, incidents and what became better, in plain words."""
     place = handover.write(services.plan(settings.load()), days, history)
     out.print(f"for the client: {place.as_posix()}", highlight=False, soft_wrap=True)
+
+
+def decide(verdicts: list[Verdict], place: Path) -> None:
+    """Print what was measured, where it can be seen, and end with the exit code that it means."""
+    show(verdicts)
+    out.print(f"report: {place.as_posix()}", highlight=False)
+    if any(verdict.stops for verdict in verdicts):
+        out.print("[red]gate: no[/]")
+        raise typer.Exit(1)
+    out.print("[green]gate: yes[/]")

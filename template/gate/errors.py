@@ -5,6 +5,7 @@ GateError                exit code 2
 ├── BadBaseline          a baseline cannot be read
 ├── BadRecording         a file of recorded answers is damaged
 ├── NotRecorded          cases ask for answers that are not recorded, or not any more
+├── LoadFailed           the app or a load program did not run to its end
 └── UnknownFeature       no such feature
 """
 
@@ -33,6 +34,10 @@ class BadRecording(GateError):
 
 class NotRecorded(GateError):
     """Cases ask for answers that no recording holds."""
+
+
+class LoadFailed(GateError):
+    """A load test that did not come to its end; the message holds the last words of what failed."""
 
 
 class UnknownFeature(GateError):

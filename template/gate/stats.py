@@ -17,6 +17,7 @@ SEED = 20_240_229
 SURE = 0.05
 # The share of cases that flip without a cause, where a run shows none.
 CHURN = 0.06
+Z = 1.96  # of a 95 % interval
 Numbers = NDArray[np.float64]
 
 
@@ -81,7 +82,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson, 1927), honest also at 0 and at 1."""
     if not count:
         return 0.0, 1.0
-    share, z2 = hits / count, 1.96**2
+    share, z2 = hits / count, Z**2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = 1.96 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    half = Z * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
     return max(0.0, middle - half), min(1.0, middle + half)

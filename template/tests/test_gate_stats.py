@@ -78,3 +78,11 @@ def test_a_share_is_never_sure_at_none_or_all():
     assert stats.wilson(0, 30) == (0.0, pytest.approx(0.1135, abs=0.001))
     assert stats.wilson(30, 30) == (pytest.approx(0.8865, abs=0.001), 1.0)
     assert stats.wilson(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "of", "low", "high"),
+    [(0, 100, 0, 0.0370), (10, 100, 0.0552, 0.1744), (100, 100, 0.9630, 1), (0, 0, 0, 1)],
+)
+def test_the_interval_of_a_share_is_that_of_the_tables(bad, of, low, high):
+    assert stats.wilson(bad, of) == pytest.approx((low, high), abs=1e-4)
