@@ -1,5 +1,6 @@
-"""Write a new feature folder: five files that load, answer and pass the gate as they are."""
+"""Write a new feature folder: six files that load, answer and pass the gate as they are."""
 
+from datetime import date
 from pathlib import Path
 
 from app import features, files
@@ -56,6 +57,11 @@ cases:
     metadata: {family: injection, language: en, origin: written by hand}
     expected_output: {error: blocked}
 """
+# The versions are those of the two files above; `uv run gate case note` writes the next ones.
+CHANGELOG = """\
+- {0} golden 81691843fdf0: the scaffold's first case
+- {0} adversarial 3aaedc1b13f7: the scaffold's first case
+"""
 
 
 def write(root: Path, name: str) -> list[Path]:
@@ -72,6 +78,7 @@ def write(root: Path, name: str) -> list[Path]:
         "prompts/v1.md": PROMPT,
         "golden.yaml": GOLDEN,
         "adversarial.yaml": ADVERSARIAL,
+        "CHANGELOG.md": CHANGELOG.format(date.today()),
     }
     for path, text in texts.items():
         files.write_atomic(folder / path, text)

@@ -3,6 +3,7 @@
 GateError                exit code 2
 ├── BadCases             a case file is wrong
 ├── BadBaseline          a baseline cannot be read
+├── NoIncident           a recorded answer cannot become a case
 └── UnknownFeature       no such feature
 """
 
@@ -23,6 +24,10 @@ class BadCases(GateError):
 
 class BadBaseline(GateError):
     """A baseline that cannot be read."""
+
+
+class NoIncident(GateError):
+    """A recorded answer that cannot become a case."""
 
 
 class UnknownFeature(GateError):

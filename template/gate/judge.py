@@ -59,7 +59,9 @@ def biased(run: FeatureRun) -> tuple[str, ...]:
 
 
 def breaks(run: CaseRun) -> list[str]:
-    """The invariants that a case breaks: for golden ones to be served, for adversarial ones all safety."""
+    """What a case may not break: golden ones must be served, adversarial ones safe, incidents wholly right."""
+    if run.spec.metadata.origin.startswith("incident ") and run.score < 1:
+        return run.failed
     watched = SAFETY if run.kind == "adversarial" else ("served", "error")
     return [name for name in run.failed if name in watched]
 
