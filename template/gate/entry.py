@@ -37,7 +37,9 @@ def fields(model: type[BaseModel], words: list[str] | None) -> dict[str, Any]:
         for name, field in known.items()
     }
     lists = {name for name, field in known.items() if get_origin(field.annotation) is list}
-    told = {name: text.split(";") if name in lists else text for name, text in said.items() if text}
+    told = {
+        name: re.split(r"\s*;\s*", text) if name in lists else text for name, text in said.items() if text
+    }
     return files.validate(Path(model.__name__), told, model).model_dump(mode="json", exclude_unset=True)
 
 
@@ -50,8 +52,8 @@ def add(feature: Feature, kind: Kind, case: dict[str, Any]) -> str:
     if faults := changelog.unexplained(feature, cases.load(feature, kind)):
         raise BadCases(faults)
     text = place.read_text(encoding="utf-8").removesuffix("\n") + "\n"
-    dash = DASH.findall(f"{text}  - ")[0]
-    written: str = yaml.dump(
+    dash: str = DASH.findall(f"{text}  - ")[0]
+    written = yaml.dump(
         case, Dumper=Dumper, default_flow_style=None, allow_unicode=True, sort_keys=False, width=10**6
     )
     lines = dash + textwrap.indent(written, " " * len(dash)).lstrip(" ")

@@ -59,7 +59,7 @@ def biased(run: FeatureRun) -> tuple[str, ...]:
 
 
 def breaks(run: CaseRun) -> list[str]:
-    """What a case may not break: golden ones must be served, adversarial ones safe, incidents wholly right."""
+    """What a case may not break: golden ones are served, adversarial ones safe, incidents wholly right."""
     if run.spec.metadata.origin.startswith("incident ") and run.score < 1:
         return run.failed
     watched = SAFETY if run.kind == "adversarial" else ("served", "error")
