@@ -29,17 +29,16 @@ class Dumper(yaml.SafeDumper):
 def fields(model: type[BaseModel], words: list[str] | None) -> dict[str, Any]:
     """What words like `name=value` say, or where there are none, whoever is asked for each field.
 
-    A list is parted by `;`. Raises ConfigError for what does not fit the model.
+    A list is parted by `;`, or said in several words. Raises ConfigError for what does not fit the model.
     """
     known = model.model_fields
-    said = dict(word.partition("=")[::2] for word in words or []) or {
-        name: typer.prompt(name, None if field.is_required() else "", show_default=False)
+    said = [word.partition("=")[::2] for word in words or []] or [
+        (name, typer.prompt(name, None if field.is_required() else "", show_default=False))
         for name, field in known.items()
-    }
-    lists = {name for name, field in known.items() if get_origin(field.annotation) is list}
-    told = {
-        name: re.split(r"\s*;\s*", text) if name in lists else text for name, text in said.items() if text
-    }
+    ]
+    told: dict[str, Any] = {name: text for name, text in said if text}
+    for name in told.keys() & {name for name, field in known.items() if get_origin(field.annotation) is list}:
+        told[name] = [part for own, text in said if own == name for part in re.split(r"\s*;\s*", text)]
     return files.validate(Path(model.__name__), told, model).model_dump(mode="json", exclude_unset=True)
 
 

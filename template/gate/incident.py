@@ -41,4 +41,4 @@ def case(feature: Feature, found: Result, row: Usage, family: str, wanted: dict[
     origin = f"incident {row.id}, {row.at:%Y-%m-%d}, prompt {label}, model {row.model or 'none'}"
     language = text.language(Outcome("ok", told["inputs"]).words)
     metadata = {"family": family, "language": language, "origin": origin}
-    return {"name": f"incident-{row.id[:8]}", "metadata": metadata, **told}
+    return {"name": f"incident-{row.id[:8]}", "inputs": told["inputs"], "metadata": metadata, **told}
