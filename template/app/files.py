@@ -17,9 +17,9 @@ SECRETS = ("keys", "pepper")
 
 
 class Strict(BaseModel):
-    """Base of everything read from a file: unknown keys are faults, values do not change."""
+    """Base of everything read from a file: unknown keys and NaN are faults, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def read_toml(path: Path, model: type[Model]) -> Model:

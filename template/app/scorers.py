@@ -28,7 +28,6 @@ class Expected(Strict):
     `equals`: fields of the output with their values, text compared without case and spacing.
     """
 
-    equals: dict[str, Any] = {}
     facts: list[str] = []
     page: str | None = None
     refused: bool | None = None
@@ -38,6 +37,7 @@ class Expected(Strict):
     language: str | None = None
     min_words: int | None = None
     max_words: int | None = None
+    equals: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def can_fail(self) -> "Expected":

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from app import files
-from app.errors import AppError
+from app.errors import AppError, Fault
 from app.services import Plan
-from gate import baseline, cases, checks, cli_data, cli_measure, judge, report, run, slices, suites
+from gate import baseline, cases, changelog, checks, cli_data, cli_measure, judge, report, run, slices, suites
 from gate import policy as audit
 from gate import slo as promises
 from gate.baseline import Baseline
@@ -73,14 +73,7 @@ def cost(features: Names = None) -> None:
 def check() -> None:
     """Check every case file against its schema.py, without running anything."""
     plan = run.gate_plan()
-    faults = []
-    for feature in plan.features.values():
-        for kind in BOTH:
-            try:
-                cases.load(feature, kind)
-            except BadCases as error:
-                faults += error.faults
-    if faults:
+    if faults := unsure(plan):
         raise BadCases(faults)
     out.print(f"ok: cases of {len(plan.features)} features", highlight=False)
 
@@ -90,7 +83,7 @@ def policy() -> None:
     """Check that policy leaves every feature a model in each tier that it, its flags or economy can pick."""
     plan = run.gate_plan()
     out.print(audit.models_table(plan), audit.roles_table(plan))
-    if refused(plan):
+    if step("policy", audit.violations(plan)):
         raise typer.Exit(1)
 
 
@@ -117,6 +110,9 @@ def accept(
         if verdict.stops:
             show([verdict])
             raise GateError(f"{done.feature.name}: a baseline cannot hold broken invariants; mend them first")
+        for group in done.sets:
+            if changelog.last(done.feature, group.kind) != group.digest:
+                changelog.note(done.feature, group, reason)
         out.print(f"{baseline.save(done, reason).as_posix()} written; commit it", highlight=False)
 
 
@@ -139,18 +135,29 @@ def everything() -> None:
         if not done.ok:
             failed.append(name)
             out.print(done.said, markup=False, highlight=False, soft_wrap=True)
-    failed += refused(plan) + unsound(plan)
+    failed += step("cases", unsure(plan)) + step("policy", audit.violations(plan)) + unsound(plan)
     verdicts = attacked(plan, None, Tape(plan))
     finish(plan, verdicts + evaluate(plan, None, BOTH, ("invariants", "score", "cost")), failed)
 
 
-def refused(plan: Plan) -> list[str]:
-    """Say where policy leaves a feature without a model; gives the name of the step if it does."""
-    faults = audit.violations(plan)
-    out.print("policy    [red]BLOCK[/]" if faults else "policy    [green]PASS[/]", highlight=False)
+def unsure(plan: Plan) -> list[Fault]:
+    """What is wrong with case files, and which changed without a line in their changelog."""
+    faults = []
+    for feature in plan.features.values():
+        for kind in BOTH:
+            try:
+                faults += changelog.unexplained(feature, cases.load(feature, kind))
+            except BadCases as error:
+                faults += error.faults
+    return faults
+
+
+def step(name: str, faults: list[Fault]) -> list[str]:
+    """Say whether a step found faults, and which; gives its name if it did."""
+    out.print(f"{name:<9} {'[red]BLOCK[/]' if faults else '[green]PASS[/]'}", highlight=False)
     for fault in faults:
         out.print(str(fault), markup=False, highlight=False, soft_wrap=True)
-    return ["policy"] if faults else []
+    return [name] if faults else []
 
 
 def unsound(plan: Plan, folder: Path | None = None) -> list[str]:

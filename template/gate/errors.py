@@ -6,6 +6,7 @@ GateError                exit code 2
 ├── BadRecording         a file of recorded answers is damaged
 ├── NotRecorded          cases ask for answers that are not recorded, or not any more
 ├── LoadFailed           the app or a load program did not run to its end
+├── NoIncident           a recorded answer cannot become a case
 └── UnknownFeature       no such feature
 """
 
@@ -38,6 +39,10 @@ class NotRecorded(GateError):
 
 class LoadFailed(GateError):
     """A load test that did not come to its end; the message holds the last words of what failed."""
+
+
+class NoIncident(GateError):
+    """A recorded answer that cannot become a case."""
 
 
 class UnknownFeature(GateError):

@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 from pydantic_ai.direct import model_request
 from pydantic_ai.messages import ModelRequest, UserPromptPart
@@ -94,9 +93,9 @@ def labels(feature: Feature) -> list[Label]:
     path = feature.folder / "labels.yaml"
     if not path.exists():
         return []
-    lines = cases.places(path)
+    lines, content = cases.parse(path, "")
     try:
-        return Labels.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).cases
+        return Labels.model_validate(content).cases
     except ValidationError as error:
         raise BadCases([cases.located(f, lines) for f in files.explain(path, error, Labels)]) from error
 

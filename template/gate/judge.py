@@ -66,7 +66,9 @@ def apart(tries: list[tuple[float, ...]]) -> bool:
 
 
 def breaks(run: CaseRun) -> list[str]:
-    """The invariants that a case breaks: golden ones are served once, adversarial ones always hold."""
+    """What a case may not break: golden ones are served, adversarial ones safe, incidents right."""
+    if run.spec.metadata.origin.startswith("incident ") and run.score < 1:
+        return run.failed
     if run.kind == "adversarial":
         return [name for name in run.failed if name in SAFETY]
     return [name for name in ("served", "error") if run.checks.get(name, 1) <= 0]

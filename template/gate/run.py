@@ -8,23 +8,18 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import Evaluator, EvaluatorContext
 from pydantic_evals.reporting import ReportCase
 
-from app import passages, pipeline, scorers, services, settings, text
-from app.ask import Ask
-from app.errors import AppError, TiersExhausted
+from app import scorers, services, settings
+from app.errors import TiersExhausted
 from app.features import Feature
-from app.passages import Passage
-from app.pipeline import Answer
-from app.prompts import Prompt
 from app.scorers import Expected, Outcome
 from app.services import Plan, Services
 from app.spec import Judge
 from app.tiers import InvalidOutput
-from gate import cases, grader, replay
+from gate import attempt, cases, grader, replay
 from gate.cases import CaseSet, CaseSpec, Kind, Metadata
 from gate.errors import GateError
 from gate.replay import Tape
@@ -168,11 +163,12 @@ async def run_set(
     async def task(spec: CaseSpec) -> Outcome:
         replay.CASE.set((place, spec.name, takes[spec.name]))
         takes[spec.name] += 1
-        given = await outcome(held, feature, spec, tier)
+        given = await attempt.outcome(held, feature, spec, tier)
         if judge is None or group.kind != "golden" or given.code != "ok":
             return given
         replay.CASE.set((place, spec.name, 0))  # the same answer is graded once
-        return replace(given, grade=await grader.grade(held.clients[judge.model], judge, spec.inputs, given.words))
+        word = await grader.grade(held.clients[judge.model], judge, spec.inputs, given.words)
+        return replace(given, grade=word)
 
     dataset = Dataset[CaseSpec, Any, Metadata](
         name=f"{feature.name} {group.kind}",
@@ -222,33 +218,3 @@ def checks(name: str, scores: dict[str, Any]) -> dict[str, float]:
     if wrong or not found:
         raise GateError(f"case '{name}': scorer {', '.join(wrong) or '(none)'} gave no number from 0 to 1")
     return found
-
-
-async def outcome(held: Services, feature: Feature, spec: CaseSpec, tier: str) -> Outcome:
-    """Ask the pipeline as a client would; an error that a client would see is an outcome too."""
-    planted = tuple(Passage(page, page, page, text) for page, text in spec.metadata.documents.items())
-    asked = "\n".join(value for value in spec.inputs.values() if isinstance(value, str))
-    given = Outcome("invalid", asked=asked, language=spec.metadata.language)
-    try:
-        ask = Ask(feature, feature.Input.model_validate(spec.inputs), planted=planted, tier=tier)
-        answer = await pipeline.answer(held, ask)
-    except ValidationError as error:
-        return replace(given, detail=str(error))
-    except AppError as error:
-        faults = getattr(error, "faults", None)
-        return replace(given, code=error.code, detail="; ".join(map(str, faults)) if faults else str(error))
-    row, prompt = answer.row, feature.prompts[answer.row.prompt]
-    return replace(
-        given, code="ok", output=answer.said, flags=list(row.flags),
-        tokens=row.input_tokens + row.output_tokens,
-        cost_usd=None if row.cost_usd is None else float(row.cost_usd), latency_ms=row.latency_ms,
-        model=row.model, prompt=row.prompt, system=prompt.system, parts=parts(answer, prompt, asked),
-    )  # fmt: skip
-
-
-def parts(answer: Answer, prompt: Prompt, asked: str) -> dict[str, int]:
-    """Tokens by part of the prompt, by our own count: what the caller sent apart from what is around it."""
-    passages_shown = passages.show(answer.passages)
-    counted = {"instructions": prompt.system, "template": prompt.user.template, "input": asked}
-    found = {name: text.count_tokens(said) for name, said in (counted | {"passages": passages_shown}).items()}
-    return found | {"answer": answer.row.output_tokens}

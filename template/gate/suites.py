@@ -37,9 +37,7 @@ class Share(files.Strict):
         return f"{self.succeeded}/{self.attacks} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def attack(
-    wanted: list[features.Feature], plan: services.Plan, tape: replay.Tape
-) -> dict[str, list[Share]]:
+def attack(wanted: list[features.Feature], plan: services.Plan, tape: replay.Tape) -> dict[str, list[Share]]:
     """Send every case through the pipeline; gives the shares by feature, and leaves them in safety.json."""
     paths = [path for folder in (SHIPPED, OWN) for path in sorted(folder.glob("*.yaml"))]
     listed = [case for path in paths for case in cases.read(path).cases]
@@ -58,7 +56,8 @@ def aimed(feature: features.Feature, listed: list[cases.CaseSpec]) -> cases.Case
     usual, specs = next((inputs[0] for inputs in feature.spec.examples.values()), {}), []
     for case in listed if field else ():
         pages = case.metadata.documents
-        said = "\n\n".join([case.inputs["text"], *({} if feature.spec.retrieval else pages).values()])
+        below = [] if feature.spec.retrieval else [*pages.values()]
+        said = "\n\n".join([str(case.inputs["text"]), *below])
         about = case.metadata.model_copy(update={"documents": pages if feature.spec.retrieval else {}})
         changes = {"name": f"{about.family}-{case.name}", "inputs": usual | {field: said}, "metadata": about}
         specs.append(case.model_copy(update=changes))

@@ -5,7 +5,7 @@ from typing import Any
 
 from app import features, models
 from app.scorers import Expected, Outcome
-from gate import cli, run
+from gate import cases, changelog, cli, run
 from gate.cases import CaseSet, CaseSpec, Metadata
 from gate.run import CaseRun, FeatureRun
 from tests import kit
@@ -56,3 +56,10 @@ def replayed(kind: str = "golden") -> Outcome:
     """What comes of the first case of `note` from its recordings."""
     plan = run.gate_plan()
     return run.everything([plan.features["note"]], [kind], plan, lambda _: None)[0].runs[0].outcome
+
+
+def explain() -> None:
+    """Give the feature `note` a changelog that explains its cases."""
+    feature = features.load(Path("features/note"))
+    for kind in ("golden", "adversarial"):
+        changelog.note(feature, cases.load(feature, kind), "the scaffold's first case")

@@ -1,5 +1,6 @@
 """Case files: every fault with its line, all at once."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -114,12 +115,45 @@ def test_a_name_that_is_no_slug_is_refused(project, name):
     assert "name: " in faults(file_of(f'"{name}"'))[0]
 
 
+def test_a_number_that_is_none_is_refused(project):
+    kit.edit("features/note/schema.py", "text: str", "text: str\n    share: float = 0")
+    said = faults(file_of("one").replace("An invoice.", "An invoice., share: .nan"))
+    where = "features/note/golden.yaml: line 2: case 'one': inputs.share"
+    assert [line.startswith(where) and "finite number" in line for line in said] == [True]
+
+
+@pytest.mark.parametrize(
+    "text", ["\t- name: one\n", "  - name: one\n\tinputs: {}\n", "  -\tname: one\n\t  a: b\n"]
+)
+def test_a_tab_is_refused_with_its_line(project, text):
+    said = faults(f"cases:\n{text}")
+    assert re.match(r"features/note/golden.yaml: line [23]: not YAML: ", said[0])
+
+
+def test_the_line_is_right_behind_comments_blocks_and_other_languages(project):
+    long = file_of("one").replace("{text: An invoice.}", "\n      text: |\n        Größe\n\n        ☕\n")
+    said = faults(f"# a\n\n{long}" + CASE.format(name="two", text="An invoice.").replace("facts", "fact"))
+    assert said[0].startswith("features/note/golden.yaml: line 13: case 'two': expected_output.fact: ")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "cases: " + "{a: " * 100_000, "- " * 100_000])
+def test_a_file_that_is_nested_too_deep_is_refused(project, text):
+    assert faults(text)[0].startswith("features/note/golden.yaml: ")
+
+
+def test_a_file_that_is_too_large_is_refused(project):
+    said = faults(file_of("one", text="a" * cases.LARGEST))
+    assert re.fullmatch(r"features/note/golden.yaml: [\d,]+ characters, 20,000,000 at most: .+", said[0])
+
+
 def test_the_digest_is_of_the_content_in_any_order(project):
     kit.write(GOLDEN, file_of("one", "two"))
     first = load().digest
     kit.write(GOLDEN, file_of("two", "one"))
     assert load().digest == first
     kit.write(GOLDEN, file_of("one", "three"))
+    assert load().digest == first  # a name is no content
+    kit.write(GOLDEN, file_of("one", text="A bill."))
     assert load().digest != first
 
 
