@@ -17,7 +17,7 @@ class Verdict:
     """One judgement on one feature; `lines` say the numbers and the cases behind it."""
 
     feature: str
-    part: Literal["invariants", "score", "cost"]
+    part: Literal["invariants", "score", "cost", "retrieval"]
     word: Word
     said: str
     lines: tuple[str, ...] = ()
