@@ -12,7 +12,6 @@ import tomlkit
 from app import files
 from app.features import Feature
 from app.services import Plan
-from app.spec import Nearest
 from gate import report
 from gate.judge import Verdict, Word
 from load import find, nearest, page
@@ -43,10 +42,11 @@ def run(plan: Plan, features: list[Feature], promise: Promise, *, write: bool) -
     for feature, wanted in [(one, one.spec.retrieval) for one in features if one.spec.retrieval]:
         found = asyncio.run(find.measure(plan, feature, wanted, promise.clients))
         ways = nearest.overall(found.seen)
-        now = next((one for one in ways if one.way == wanted.nearest), None)
+        now = next((one for one in ways if one.way == found.now), None)
         best = cheapest(ways, promise)
         if write and best:
-            now = replace(best, way=save(feature.folder / "feature.toml", best))
+            save(feature.folder / "feature.toml", best)
+            now, found = best, replace(found, now=best.way, chosen_rows=best.rows)
         verdicts.append(judge(found, now, best, promise))
         told.append({"found": found, "ways": ways, "now": now, "best": best, "verdict": verdicts[-1]})
     page.write(plan.settings.var_dir / report.FOLDER, told, promise)
@@ -54,18 +54,17 @@ def run(plan: Plan, features: list[Feature], promise: Promise, *, write: bool) -
 
 
 def cheapest(ways: list[Seen], promise: Promise) -> Seen | None:
-    """The way with the least memory that keeps the promise, in whole MB, then the one built soonest."""
-    kept = [one for one in ways if promise.kept(one) and one.way.index != "auto" and not one.way.rows]
-    return min(kept, key=lambda one: (math.ceil(one.memory_mb), one.built_s), default=None)
+    """The way with the least memory that keeps the promise, in whole MB, then the one built soonest, in s."""
+    kept = [one for one in ways if promise.kept(one) and one.way.index != "auto"]
+    return min(kept, key=lambda one: (math.ceil(one.memory_mb), round(one.built_s)), default=None)
 
 
-def save(path: Path, best: Seen) -> Nearest:
-    """Write a choice to feature.toml, whose comments stay; gives it with its size and day."""
+def save(path: Path, best: Seen) -> None:
+    """Write a choice to feature.toml with its size and day; comments stay."""
     content: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
     way = best.way.model_copy(update={"rows": best.rows, "on": date.today()})
     content["retrieval"].setdefault("nearest", tomlkit.table()).update(way.model_dump())
     files.write_atomic(path, tomlkit.dumps(content))
-    return way
 
 
 def judge(found: Finding, now: Seen | None, best: Seen | None, promise: Promise) -> Verdict:
@@ -76,9 +75,9 @@ def judge(found: Finding, now: Seen | None, best: Seen | None, promise: Promise)
     lines = [f"cheapest way that will do: {best} (--write)" if best else "no way that was tried will do"]
     if not promise.kept(now):
         word = "BLOCK"
-    elif word == "PASS" and not now.way.rows:
+    elif word == "PASS" and not found.chosen_rows:
         word = "NO BASELINE"
-    elif word == "PASS" and now.rows > GROWTH * now.way.rows:
+    elif word == "PASS" and now.rows > GROWTH * found.chosen_rows:
         word = "INCONCLUSIVE"
-        lines.append(f"chosen at {now.way.rows} passages, now there are {now.rows}: choose again (--write)")
+        lines.append(f"chosen at {found.chosen_rows} passages, now {now.rows}: choose again (--write)")
     return Verdict(found.feature, "retrieval", word, f"{now}; {found}", tuple(lines))

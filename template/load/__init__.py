@@ -1,1 +1,1 @@
-"""What asks the app for load: `gate load` starts these programs. They read the file in LOAD_WORK, write that in LOAD_SEEN."""
+"""What asks the app for load. `gate load` starts these programs; LOAD_WORK and LOAD_SEEN name their files."""

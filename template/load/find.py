@@ -27,10 +27,14 @@ END = re.compile(r"(?<=[.!?])\s+")
 
 @dataclass(frozen=True)
 class Finding:
-    """What was measured of one feature. `hits`: whether the page of each golden case was among the k."""
+    """What was measured of one feature, whose way was chosen at so many rows (0: never).
+
+    `hits`: whether the page of each golden case was among the k.
+    """
 
     feature: str
     now: Nearest
+    chosen_rows: int
     golden: int
     sentences: int
     unmeasured: int
@@ -55,12 +59,13 @@ async def measure(plan: Plan, feature: Feature, wanted: Retrieval, clients: int)
     owned.sort(key=lambda one: (one.tenant != "", -built[one].stat().st_size))
     measured = [built[one] for one in owned[: 1 + TENANTS]] if source.encoder else []
     more = sentences(measured, max(0, ASKED - len(asked)))
+    now = wanted.nearest.model_copy(update={"rows": 0, "on": None})
     vectors = await encoded(plan, source, asked + more)
     cut = "first" if source.encoder and plan.registry.models[source.encoder].matryoshka else "pca"
     seen = [
         row
         for one, path in zip(owned, measured, strict=False)
-        for row in nearest.tried(path, one.tenant, wanted.nearest, cut, vectors, clients)
+        for row in nearest.tried(path, one.tenant, now, cut, vectors, clients)
     ]
     pairs = list(zip(asked, vectors, strict=False))
     with closing(retrieve.Index(built[source], wanted.nearest)) as index:
@@ -71,7 +76,7 @@ async def measure(plan: Plan, feature: Feature, wanted: Retrieval, clients: int)
     aims = [case.expected_output.page for case in golden]
     hits = [float(aim in given) for aim, given in zip(aims, pages, strict=True) if aim]
     counts = len(asked), len(more), len(owned) - len(measured)
-    return Finding(feature.name, wanted.nearest, *counts, seen, hits, *ms)
+    return Finding(feature.name, now, wanted.nearest.rows, *counts, seen, hits, *ms)
 
 
 async def encoded(plan: Plan, source: Source, texts: list[str]) -> list[bytes]:
