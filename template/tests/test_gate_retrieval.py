@@ -13,6 +13,7 @@ from app import services, settings
 from app.cache import Answers
 from app.embed import Encoder
 from app.library import Library
+from app.retrieve import Index
 from gate import cli
 from load import nearest
 from tests import kit
@@ -137,25 +138,25 @@ def test_the_page_needs_nothing_from_elsewhere_and_marks_the_choice(embedder):
     assert not [word for word in ("http", "<script", "<link", "src=") if word in page]
 
 
-WAYS = [{"index": "hnsw", "ef": 64}, {"index": "flat", "dims": 16, "rerank": 50}]
+WAYS = {"quick": {"index": "hnsw", "ef": 64}, "refined": {"index": "flat", "dims": 16, "rerank": 50}}
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
-async def test_a_choice_is_served_and_finds_what_comparing_all_finds(embedder, way):
+@pytest.mark.parametrize("kind", WAYS)
+async def test_a_choice_is_served_and_finds_what_comparing_all_finds(embedder, kind):
     for number in range(12):  # no two of them are equally near
         kit.write(f"pages/p{number}.md", f"# P{number}\n\n{'sun ' * number + 'rain ' * (11 - number)}\n")
     own_page("acme", "terms", "# Terms\n\nSun, then rain and rain and rain.\n")
-    before = [await search(embedder, tenant) for tenant in ("acme", "other")]
+    before = [await search(embedder, tenant, "exact") for tenant in ("acme", "other")]
     encoded = len(embedder.texts)
-    choose(**way)
-    assert [await search(embedder, tenant) for tenant in ("acme", "other")] == before
+    choose(**WAYS[kind])
+    assert [await search(embedder, tenant, kind) for tenant in ("acme", "other")] == before
     assert "~/terms" in before[0]
     assert "~/terms" not in before[1]
     assert len(embedder.texts) == encoded  # a new way takes the vectors that there are
 
 
-async def search(embedder: Embedder, tenant: str) -> list[str]:
-    """The pages that a tenant's search finds in the present way, best first."""
+async def search(embedder: Embedder, tenant: str, kind: str) -> list[str]:
+    """The pages that a tenant's search finds, best first, by this kind of neighbours."""
     await index()
     plan = services.plan(settings.load())
     (source,) = plan.sources()
@@ -166,5 +167,8 @@ async def search(embedder: Embedder, tenant: str) -> list[str]:
     encoder = Encoder("e", plan.registry.models["e"], known, plan.settings)
     library = Library({"e": encoder}, Answers(""))
     found = await library.search(source.of(tenant), "sun and rain rain rain", 5, "", 0)
+    corpus = library.held[source].index
+    assert isinstance(corpus, Index)
+    assert corpus.vectors.__qualname__.startswith(kind)
     library.close()
     return [passage.page for passage in found.passages]
