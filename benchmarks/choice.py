@@ -56,7 +56,6 @@ def prepare(project: Path, rows: int) -> None:
     toml = project / "features/answer/feature.toml"
     text = toml.read_text(encoding="utf-8")
     corpus = 'corpus = "data/seed/handbook"'
-    assert corpus in text
     toml.write_text(text.replace(corpus, 'corpus = "data/mixed"\nembeddings = "encoder"'), encoding="utf-8")
     shutil.copytree(project / "data/seed/handbook", project / "data/mixed")
     texts = sentences.collect(rows + rows // 10)
@@ -79,7 +78,8 @@ def run(project: Path, *words: str) -> int:
     code = subprocess.run(
         ["uv", "run", "--quiet", "--extra", "onnx", *words], cwd=project, env=environment, check=False
     ).returncode
-    print(f"$ uv run {' '.join(words)}  # exit code {code}, {time.perf_counter() - started:.0f} s", flush=True)
+    took = f"exit code {code}, {time.perf_counter() - started:.0f} s"
+    print(f"$ uv run {' '.join(words)}  # {took}", flush=True)
     return code
 
 
