@@ -195,7 +195,8 @@ async def sweep(texts: list[str], matrix: Any, questions: int) -> list[dict[str,
     """One index of so many rows, exact and by a graph: what EXACT_ROWS is read from."""
     rows, told = len(texts) - questions, []
     for size in [size for size in SWEEP if size <= rows]:
-        graph, started = vectors.usearch()(ndim=matrix.shape[1], **vectors.GRAPH), time.perf_counter()
+        started = time.perf_counter()
+        graph = vectors.usearch()(ndim=matrix.shape[1], expansion_search=128, **vectors.GRAPH)
         graph.add(range(size), matrix[:size])
         built_s = time.perf_counter() - started
         flat, hnsw = vectors.exact(list(range(size)), matrix[:size]), vectors.quick(graph)

@@ -50,8 +50,8 @@ async def build(source: Source, encoder: Encoder | None, tick: Tick) -> Path | N
             with closing(sqlite3.connect(scratch)) as db:
                 write(db, source)
                 if encoder:
-                    await encode(db, source.home, encoder, tick)
-                    vectors.write(db, path)
+                    await encode(db, source, encoder, tick)
+                    vectors.write(db, path, source.nearest)
                 db.execute("pragma journal_mode=delete")  # one file, that is only read from now on
             files.publish(scratch, path)
         path.touch()
@@ -95,9 +95,10 @@ def copy(db: sqlite3.Connection, donor: Path) -> None:
         db.execute("detach donor")
 
 
-async def encode(db: sqlite3.Connection, home: Path, encoder: Encoder, tick: Tick) -> None:
+async def encode(db: sqlite3.Connection, source: Source, encoder: Encoder, tick: Tick) -> None:
     """Give each passage its vector, call by call; what is made stays, also when this process dies."""
-    for donor in sorted([*home.glob("*.db"), *home.glob("*.tmp")]):  # noqa: ASYNC240  # few files
+    beside = source.home.parent.glob(f"{source.corpus.name}-????????/*")
+    for donor in sorted(file for file in beside if file.suffix in (".db", ".tmp")):  # few files
         copy(db, donor)
     new = db.execute(NEW).fetchall()
     for start in range(0, len(new), encoder.size):

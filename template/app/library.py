@@ -127,6 +127,6 @@ def look(source: Source, before: Index | None) -> Index | None:
     """Open the newest index, unless it is the one that is open."""
     try:
         path = shelf.newest(source)
-        return before if before and before.path == path else Index(path) if path else None
+        return before if before and before.path == path else Index(path, source.nearest) if path else None
     except (OSError, sqlite3.Error):  # it was removed just now, so the folder has changed once more
         return before

@@ -44,6 +44,7 @@ class Model(Strict):
     path: str = Field(default="", validate_default=True)
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     context: int = Field(default=8_192, gt=0)
+    matryoshka: bool = False
     max_running: int = Field(default=32, gt=0)
     timeout_s: float | None = Field(default=None, gt=0)
     json_mode: Literal["prompt", "object", "schema"] = "schema"

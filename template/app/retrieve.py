@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app import pgindex, shelf, text, vectors
 from app.passages import Passage
+from app.spec import AUTO, Nearest
 
 # Pages in the question's language come first; a word in a title says more than the same word in the text.
 SEARCH = """
@@ -22,12 +23,12 @@ DEPTH = 50
 class Index:
     """One index, opened for reading; its file is closed with it, or when nothing uses it any more."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, way: Nearest = AUTO) -> None:
         self.path = path
         self.connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
         self.close = weakref.finalize(self, self.connection.close)
         self.size: int = self.connection.execute("select count(*) from passage").fetchone()[0]
-        self.vectors = vectors.load(self.connection, path)
+        self.vectors = vectors.load(self.connection, path, way)
 
     def words(self, question: str) -> list[int]:
         """The rows that fit best by their words, best first; none when no word of the question occurs."""

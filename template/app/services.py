@@ -71,8 +71,8 @@ class Plan:
     def source(self, wanted: Retrieval, tenant: str = "") -> Source:
         """The pages that a feature searches, or a tenant's own beside them."""
         model = self.registry.models.get(wanted.embeddings)
-        pin = model.pin if model else ""
-        return Source(Path(wanted.corpus), self.settings.var_dir, wanted.embeddings, pin, tenant)
+        told = wanted.embeddings, model.pin if model else "", tenant, wanted.nearest
+        return Source(Path(wanted.corpus), self.settings.var_dir, *told)
 
     def sources(self) -> list[Source]:
         """What features search, each once."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app import passages, text
+from app.spec import AUTO, Nearest
 
 # How a tenant's own page is named, so that it is never taken for a page of the corpus.
 OWN = "~/"
@@ -32,6 +33,7 @@ class Source:
     encoder: str = ""
     pin: str = ""
     tenant: str = ""
+    nearest: Nearest = AUTO
 
     @property
     def folder(self) -> Path:
@@ -40,8 +42,9 @@ class Source:
 
     @property
     def home(self) -> Path:
-        """The folder of the indexes: another one for each way to cut and to encode."""
+        """The folder of the indexes: another one for each way to cut, to encode and to find the nearest."""
         how = [self.corpus.as_posix(), SCHEMA, passages.MAX_WORDS, text.REVISION, self.pin]
+        how += self.nearest.model_dump(include={"index", "dims", "cut"}, exclude_defaults=True).items()
         told = hashlib.sha256(json.dumps(how).encode()).hexdigest()[:8]
         return self.var / "index" / (self.tenant or SHARED) / f"{self.corpus.name}-{told}"
 

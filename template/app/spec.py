@@ -1,5 +1,6 @@
 """What feature.toml may say. The annotated example is docs/feature-toml.md."""
 
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field
@@ -17,6 +18,21 @@ class Slo(Strict):
     budget_usd: float = Field(gt=0, description="dollars per request")
 
 
+class Nearest(Strict):
+    """How the nearest vectors are found: `gate retrieval --write` chose it, at so many `rows`, `on` a day."""
+
+    index: Literal["auto", "flat", "hnsw"] = "auto"
+    dims: int = Field(default=0, ge=0, description="look along so few axes; 0: at all numbers")
+    cut: Literal["pca", "first"] = Field(default="pca", description="which axes: the principal, the first")
+    rerank: int = Field(default=0, ge=0, description="so many are compared again by all numbers")
+    ef: int = Field(default=256, gt=0)
+    rows: int = Field(default=0, ge=0)
+    on: date | None = None
+
+
+AUTO = Nearest()
+
+
 class Retrieval(Strict):
     """Where the passages come from; `query` names the input field that is searched for."""
 
@@ -24,6 +40,7 @@ class Retrieval(Strict):
     query: str
     k: int = Field(default=6, gt=0, le=50)
     embeddings: str = Field(default="", description="a model of models.toml; without one, words alone")
+    nearest: Nearest = AUTO
 
 
 class Guard(Strict):

@@ -3,6 +3,7 @@
 A vector is the bytes of its float32 numbers, of length 1, so that a product is the cosine.
 """
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable
@@ -12,15 +13,16 @@ from typing import Any
 
 from app import files
 from app.errors import EncoderDown
+from app.spec import Nearest
 
 # Gives the nearest rows with their cosine, the nearest first.
 Near = Callable[[bytes, int], list[tuple[float, int]]]
 # With four clients at once the p95 of comparing all grows with the rows, from here on past that of a graph.
 EXACT_ROWS = 5_000
-# M and ef of HNSW: 100,000 rows of real text need ef 128, clusters made up 16; int8 loses too much.
-GRAPH: dict[str, Any] = {"metric": "cos", "dtype": "f16", "connectivity": 16}
-GRAPH |= {"expansion_add": 128, "expansion_search": 128}
+# M of HNSW; its ef is chosen, 100,000 rows of real text need 128, clusters made up 16; int8 loses too much.
+GRAPH: dict[str, Any] = {"metric": "cos", "dtype": "f16", "connectivity": 16, "expansion_add": 128}
 ROWS = "select passage.rowid, value from passage join vector using (hash) order by passage.rowid"
+SOME = ROWS.replace("order", "where passage.rowid in (select value from json_each(?)) order")
 
 
 def exact(rows: list[int], matrix: Any) -> Near:
@@ -65,9 +67,9 @@ def numbers(vector: bytes, width: int) -> Any:
     return np.frombuffer(vector, "<f4")
 
 
-def read(connection: sqlite3.Connection) -> tuple[list[int], Any]:
+def read(connection: sqlite3.Connection, query: str = ROWS, *given: str) -> tuple[list[int], Any]:
     """The rows of an index that have vectors, and these as a matrix."""
-    if not (found := connection.execute(ROWS).fetchall()):
+    if not (found := connection.execute(query, given).fetchall()):
         return [], None
     import numpy as np
 
@@ -75,10 +77,14 @@ def read(connection: sqlite3.Connection) -> tuple[list[int], Any]:
     return [row for row, _ in found], numbers.reshape(len(found), -1)
 
 
-def write(connection: sqlite3.Connection, index: Path) -> None:
-    """Write the graph beside an index that needs one, before the index itself takes its place."""
+def write(connection: sqlite3.Connection, index: Path, way: Nearest) -> None:
+    """Write what this way needs, axes into an index and a graph beside it, before it takes its place."""
     rows, matrix = read(connection)
-    if len(rows) <= EXACT_ROWS:
+    if rows and way.dims:
+        axes = axes_of(matrix, way)
+        connection.execute("create table axes as select ? as width, ? as value", (len(axes), axes.tobytes()))
+        matrix = matrix @ axes
+    if way.index == "flat" or len(rows) <= (0 if way.index == "hnsw" else EXACT_ROWS):
         return
     try:
         graph = usearch()(ndim=matrix.shape[1], **GRAPH)
@@ -90,13 +96,36 @@ def write(connection: sqlite3.Connection, index: Path) -> None:
     files.publish(scratch, index.with_suffix(".graph"))
 
 
-def load(connection: sqlite3.Connection, index: Path) -> Near | None:
+def axes_of(matrix: Any, way: Nearest) -> Any:
+    """The axes along which few numbers keep most of a product (PCA, not around the mean), or the first."""
+    import numpy as np
+
+    axes = np.eye(matrix.shape[1]) if way.cut == "first" else np.linalg.eigh(-matrix.T @ matrix)[1]
+    return axes[:, : way.dims].astype("<f4")
+
+
+def load(connection: sqlite3.Connection, index: Path, way: Nearest) -> Near | None:
     """What finds neighbours in an index; None where it has no vectors."""
-    graph = index.with_suffix(".graph")
+    graph, near = index.with_suffix(".graph"), None
     if graph.exists():
-        try:
-            return quick(usearch()(**GRAPH, path=graph, view=True))
-        except (ImportError, RuntimeError):  # not installed here, or not its file
-            pass
-    rows, matrix = read(connection)
-    return exact(rows, matrix) if rows else None
+        with suppress(ImportError, RuntimeError):  # not installed here, or not its file
+            near = quick(usearch()(**GRAPH, expansion_search=way.ef, path=graph, view=True))
+    rows, matrix = ([], None) if near else read(connection)
+    if not (near or rows):
+        return None
+    if not way.dims:
+        return near or exact(rows, matrix)
+    width, value = connection.execute("select width, value from axes").fetchone()
+    axes = numbers(value, len(value) // 4).reshape(width, -1)
+    return refined(near or exact(rows, matrix @ axes), connection, axes, way.rerank)
+
+
+def refined(near: Near, connection: sqlite3.Connection, axes: Any, depth: int) -> Near:
+    """Look along the axes alone, then compare all numbers of the `depth` nearest, if any."""
+
+    def found(vector: bytes, k: int) -> list[tuple[float, int]]:
+        hits = near((numbers(vector, len(axes)) @ axes).tobytes(), max(k, depth))
+        rows = json.dumps([row for _, row in hits])
+        return exact(*read(connection, SOME, rows))(vector, k) if depth else hits
+
+    return found

@@ -17,12 +17,14 @@ Seconds = Annotated[int, typer.Option(min=1, max=3600, help="how long to ask")]
 Users = Annotated[int, typer.Option(min=1, max=1000, help="clients at once")]
 Url = Annotated[str, typer.Option(help="ask this app, with LOAD_KEY, instead of one on this machine")]
 Repeat = Annotated[float, typer.Option(min=0, max=1, help="share of questions that a cache may know")]
+Promised = Annotated[float, typer.Option(help="recall@10 must surely be above")]
 Tool = Annotated[Literal["locust", "k6"], typer.Option(help="what asks")]
 
 
 def add_to(cli: typer.Typer) -> None:
     """Put these commands on the gate's command line."""
     cli.command()(load)
+    cli.command()(retrieval)
     cli.command("handover")(hand_over)
 
 
@@ -45,6 +47,22 @@ def load(
         rows = load.run(plan, chosen(plan, features), told, tool)
     out.print(seen.table(one for one, _ in rows))
     decide([verdict for _, verdict in rows], page.write(plan.settings.var_dir, rows, told, tool))
+
+
+def retrieval(
+    features: Names = None,
+    write: Annotated[bool, typer.Option("--write", help="put the choice into feature.toml")] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="searches at once")] = 4,
+    min_recall: Promised = 0.97,
+    max_p95_ms: Annotated[float, typer.Option(help="p95 must be below")] = 60,
+) -> None:
+    """Measure how passages are found, and say which is the cheapest way with this recall and speed."""
+    from gate import retrieval
+
+    plan = run.gate_plan()
+    promise = retrieval.Promise(min_recall, max_p95_ms, concurrency)
+    verdicts = retrieval.run(plan, chosen(plan, features), promise, write=write)
+    decide(verdicts, plan.settings.var_dir / "reports/retrieval.html")
 
 
 def hand_over(days: Days = 28, history: History = None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import re
 import struct
 import zlib
@@ -86,3 +87,11 @@ def own_page(tenant: str, name: str, text: str) -> Path:
 async def index(tenant: str = "") -> dict[Source, Path]:
     """Build every index of the project, or one tenant's."""
     return await services.index(services.plan(settings.load()), tenant, lambda *_: None)
+
+
+def choose(**way: object) -> None:
+    """Let `ask` find the nearest vectors in this way."""
+    toml = Path("features/ask/feature.toml")
+    before = toml.read_text(encoding="utf-8").partition("\n[retrieval.nearest]")[0]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in way.items()]
+    kit.write(toml, "\n".join([before.rstrip(), "", "[retrieval.nearest]", *lines, ""]))

@@ -9,7 +9,7 @@ import pytest
 from app import retrieve, vectors
 from app.errors import EncoderDown
 from tests import kit
-from tests.embedder import index
+from tests.embedder import choose, index
 
 
 def needs_usearch() -> None:
@@ -69,3 +69,40 @@ async def test_a_question_of_another_length_is_told_to_index_again(embedder):
     (path,) = (await index()).values()
     with pytest.raises(EncoderDown, match=r"has 2 numbers, the index 256; .*uv run app index"):
         retrieve.Index(path).near(b"12345678")
+
+
+WAYS = [
+    {"index": "flat"},
+    {"index": "hnsw", "ef": 64},
+    {"index": "flat", "dims": 16, "rerank": 50},
+    {"index": "hnsw", "ef": 64, "dims": 16, "rerank": 50},
+    {"index": "flat", "dims": 16, "rerank": 50, "cut": "first"},
+    {"index": "flat", "dims": 900},  # more than there are
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+async def test_a_way_that_was_chosen_finds_what_comparing_all_finds(embedder, way):
+    needs_usearch()
+    for number in range(60):
+        said = f"The text {number} speaks of {number % 7} and {number % 11}."
+        kit.write(f"pages/p{number}.md", f"# P{number}\n\n{said}\n")
+    asked = embedder.packed("text 37 speaks of 3")
+    exact = [cosine for cosine, _ in (await served()).near(asked)[:10]]
+    chosen = [cosine for cosine, _ in (await served(**way)).near(asked)[:10]]
+    assert chosen == pytest.approx(exact, abs=0.002)
+
+
+async def test_few_axes_without_a_second_look_find_less(embedder):
+    for number in range(60):
+        kit.write(f"pages/p{number}.md", f"# P{number}\n\nThe text {number} speaks of {number % 7}.\n")
+    asked = embedder.packed("text 37 speaks of 3")
+    exact = {row for _, row in (await served()).near(asked)[:10]}
+    assert {row for _, row in (await served(index="flat", dims=2)).near(asked)[:10]} != exact
+
+
+async def served(**way: object) -> retrieve.Index:
+    """The index of the project's pages, built and opened in this way."""
+    choose(**way)
+    ((source, path),) = (await index()).items()
+    return retrieve.Index(path, source.nearest)
