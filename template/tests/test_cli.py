@@ -27,10 +27,9 @@ def prepared(project, monkeypatch):
     run("setup")
 
 
-def test_a_new_feature_is_six_files_that_load(project):
+def test_a_new_feature_is_five_files_that_load(project):
     written = scaffold.write(Path("features"), "triage")
     assert sorted(path.relative_to("features/triage").as_posix() for path in written) == [
-        "CHANGELOG.md",
         "adversarial.yaml",
         "feature.toml",
         "golden.yaml",

@@ -8,7 +8,7 @@ import pytest
 from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, ThinkingPart, ToolCallPart
 from pydantic_ai.models import ModelRequestParameters
 
-from gate import cli, replay, run
+from gate import cli, replay, run, suites
 from gate.errors import NotRecorded
 from tests import kit
 from tests.runs import GOOD, SHEET, record, replayed
@@ -27,6 +27,13 @@ def price(item: str) -> str:
 
 TOOLS = [price]
 """
+
+
+@pytest.fixture(autouse=True)
+def _one_attack(project, monkeypatch):
+    """Beside the cases of the feature one attack is recorded, not 189; the guard stops it."""
+    monkeypatch.setattr(suites, "SHIPPED", Path("attacks"))
+    kit.write("attacks/one.yaml", Path("features/note/adversarial.yaml").read_text())
 
 
 def gate(*words: str) -> int:
