@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -15,14 +16,16 @@ import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks import peers, servers
+from benchmarks import servers
 from benchmarks.gateway import cpu
-from benchmarks.peers import Case, Tool
+from benchmarks.peers import tools as peers
+from benchmarks.peers.tools import Case, Tool
 from tests import frontends
 from tests.services import free_port
 from tools import checkout
@@ -38,6 +41,14 @@ The gate also guards input and output, checks the answer against its schema, wri
 adversarial case and compares with the accepted run. deepeval asks no model: OpenAI's client asks for it."""
 
 
+@dataclass(frozen=True)
+class Run:
+    """One whole process: seconds that passed, and CPU seconds that it took."""
+
+    wall_s: float
+    cpu_s: float
+
+
 def main() -> None:
     """Set everything up, measure in alternating order and print the tables."""
     given = arguments()
@@ -46,12 +57,12 @@ def main() -> None:
         stack.enter_context(servers.stub(work, port))
         set_latency(port)
         tools = set_up(given.peers or work / "peers", work / "ours", port)
-        seconds: dict[str, list[float]] = {tool.name: [] for tool in tools}
+        runs: dict[str, list[Run]] = {tool.name: [] for tool in tools}
         for turn in range(given.rounds):
             for tool in tools if turn % 2 else reversed(tools):
-                seconds[tool.name].append(timed(tool, port))
+                runs[tool.name].append(timed(tool, port))
         keyless = timed_keyless(work, given.rounds)
-    report(seconds, keyless)
+    report(runs, keyless)
 
 
 def arguments() -> argparse.Namespace:
@@ -80,15 +91,21 @@ def written() -> list[Case]:
     return [Case(names[n], servers.said(n), fact) for n, fact in enumerate(facts)]
 
 
-def timed(tool: Tool, port: int) -> float:
-    """Seconds of one run, checked: every case was asked once, and the right number passed."""
-    before, started = calls(port), time.perf_counter()
+def timed(tool: Tool, port: int) -> Run:
+    """One run, checked: every case was asked once, and the right number passed."""
+    before, spent, started = calls(port), cpu_s(), time.perf_counter()
     tool.run()
-    took = time.perf_counter() - started
+    took = Run(time.perf_counter() - started, cpu_s() - spent)
     asked, passed = calls(port) - before, tool.passed(tool.folder)
     if (asked, passed) != (CASES, RIGHT):
         sys.exit(f"{tool.name}: {asked} calls and {passed} passed, {CASES} and {RIGHT} are right")
     return took
+
+
+def cpu_s() -> float:
+    """CPU seconds of all processes that were waited for so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def set_latency(port: int) -> None:
@@ -145,24 +162,24 @@ def again(case: dict[str, Any], turn: int) -> dict[str, Any]:
     return {**case, "name": f"{case['name']}-{turn}", "inputs": inputs, "metadata": metadata}
 
 
-def report(seconds: dict[str, list[float]], keyless: list[float]) -> None:
+def report(runs: dict[str, list[Run]], keyless: list[float]) -> None:
     """Print the machine, both tables and whether the goals are met."""
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
     print(f"Linux {platform.machine()}, {cpu()}, {os.cpu_count()} cores, Python {platform.python_version()},")
     print(f"node {node}; load average at the end {os.getloadavg()[0]:.1f}.\n")
-    ours = statistics.median(seconds["slipway"])
-    print("| 200 cases, provider takes 50 ms, 16 at once | median s | fastest | slowest | ratio |")
-    print("|---|---:|---:|---:|---:|")
-    for name, taken in sorted(seconds.items(), key=lambda item: statistics.median(item[1])):
-        ratio = statistics.median(taken) / ours
-        print(
-            f"| {name} | {statistics.median(taken):.2f} | {min(taken):.2f} | {max(taken):.2f} | {ratio:.2f} |"
-        )
-    middle = statistics.median(keyless)
-    fastest = all(statistics.median(taken) >= ours for taken in seconds.values())
+    walls = {name: [run.wall_s for run in taken] for name, taken in runs.items()}
+    middle = {name: statistics.median(taken) for name, taken in walls.items()}
+    ours = middle["slipway"]
+    print("| 200 cases, provider takes 50 ms, 16 at once | median s | fastest | slowest | CPU s | ratio |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for name in sorted(runs, key=lambda name: middle[name]):
+        spent = statistics.median(run.cpu_s for run in runs[name])
+        spread = f"{min(walls[name]):.2f} | {max(walls[name]):.2f}"
+        print(f"| {name} | {middle[name]:.2f} | {spread} | {spent:.2f} | {middle[name] / ours:.2f} |")
+    whole, goal = statistics.median(keyless), KEYLESS_GOAL_S
     print("\n| what | median | goal | met |\n|---|---:|---:|---|")
-    print(f"| 200 cases, the fastest of the four | {ours:.2f} s | | {yes(fastest)} |")
-    print(f"| 1,000 keyless cases | {middle:.1f} s | {KEYLESS_GOAL_S} s | {yes(middle <= KEYLESS_GOAL_S)} |")
+    print(f"| 200 cases | {ours:.2f} s | the fastest | {yes(min(middle.values()) == ours)} |")
+    print(f"| 1,000 keyless cases | {whole:.1f} s | {goal} s | {yes(whole <= goal)} |")
     print(f"\n{NOTES}")
 
 

@@ -11,6 +11,9 @@ import yaml
 
 Base = Literal["keyless", "hosted", "chance"]
 Edit = Callable[[Path], None]
+Draw = random.Random
+FEATURES = ("answer", "summarize")
+YAML = [f"features/{feature}/{kind}.yaml" for feature in FEATURES for kind in ("golden", "adversarial")]
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,3 @@ def cases(name: str, change: Callable[[list[Case]], list[Case] | None]) -> Edit:
         )
 
     return edit
-
-
-def shuffled(chance: random.Random, items: list[Any]) -> list[Any]:
-    """The items in another order."""
-    return chance.sample(items, len(items))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from benchmarks import servers
 from tests import frontends
 
+HERE = Path(__file__).parent
 CONCURRENCY = 16
 # The newest that node 20 runs: 0.122 wants node 22.
 PROMPTFOO, DEEPEVAL, INSPECT = "0.121.20", "4.3.1", "0.3.285"
@@ -24,89 +26,6 @@ cases:
     metadata: {family: injection, language: en, origin: written for this set}
     expected_output: {error: blocked}
 """
-DEEPEVAL_RUN = '''\
-"""Ask for every answer, then evaluate all of them."""
-
-import asyncio
-import json
-import sys
-
-from deepeval import evaluate
-from deepeval.evaluate.configs import AsyncConfig, DisplayConfig
-from deepeval.metrics import BaseMetric
-from deepeval.test_case import LLMTestCase
-from openai import AsyncOpenAI
-
-url, concurrency = sys.argv[1], int(sys.argv[2])
-cases = [json.loads(line) for line in open("cases.jsonl")]
-
-
-class Fact(BaseMetric):
-    """Whether the answer holds the fact."""
-
-    threshold = 1.0
-    async_mode = True
-
-    def measure(self, case, *args, **kwargs):
-        self.score = float(case.expected_output in case.actual_output)
-        self.success = self.score >= self.threshold
-        return self.score
-
-    async def a_measure(self, case, *args, **kwargs):
-        return self.measure(case)
-
-    def is_successful(self):
-        return self.success
-
-    @property
-    def __name__(self):
-        return "Fact"
-
-
-async def answers():
-    client, slots = AsyncOpenAI(base_url=url, api_key="none"), asyncio.Semaphore(concurrency)
-
-    async def one(case):
-        async with slots:
-            done = await client.chat.completions.create(
-                model="ok", messages=case["messages"], max_tokens=300, temperature=0
-            )
-        return LLMTestCase(
-            input=case["text"], actual_output=done.choices[0].message.content, expected_output=case["fact"]
-        )
-
-    return await asyncio.gather(*map(one, cases))
-
-
-done = evaluate(
-    asyncio.run(answers()), [Fact()],
-    async_config=AsyncConfig(max_concurrent=concurrency),
-    display_config=DisplayConfig(show_indicator=False, print_results=False, inspect_after_run=False),
-)
-json.dump({"passed": sum(bool(r.success) for r in done.test_results)}, open("out.json", "w"))
-'''
-INSPECT_RUN = '''\
-"""The cases as a task."""
-
-import json
-
-from inspect_ai import Task, task
-from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import ChatMessageSystem, ChatMessageUser
-from inspect_ai.scorer import includes
-from inspect_ai.solver import generate
-
-ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser}
-
-
-@task
-def bench():
-    samples = [
-        Sample(input=[ROLES[m["role"]](content=m["content"]) for m in case["messages"]], target=case["fact"])
-        for case in map(json.loads, open("cases.jsonl"))
-    ]
-    return Task(MemoryDataset(samples), solver=generate(), scorer=includes(ignore_case=False))
-'''
 
 
 @dataclass(frozen=True)
@@ -212,8 +131,12 @@ def promptfoo_passed(folder: Path) -> int:
 def deepeval(work: Path, port: int, cases: list[Case]) -> Tool:
     """deepeval with a metric of one line; it asks no model itself, so OpenAI's own client does."""
     folder = environment(work / "deepeval", cases, f"deepeval=={DEEPEVAL}", "openai")
-    (folder / "run.py").write_text(DEEPEVAL_RUN, encoding="utf-8")
-    command = (str(folder / "venv/bin/python"), "run.py", f"http://127.0.0.1:{port}/v1", str(CONCURRENCY))
+    command = (
+        str(folder / "venv/bin/python"),
+        str(HERE / "run_deepeval.py"),
+        f"http://127.0.0.1:{port}/v1",
+        str(CONCURRENCY),
+    )
     quiet = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_HOME": str(folder / "state")}
     return Tool(f"deepeval {DEEPEVAL}", command, folder, quiet, deepeval_passed)
 
@@ -226,7 +149,7 @@ def deepeval_passed(folder: Path) -> int:
 def inspect(work: Path, port: int, cases: list[Case]) -> Tool:
     """inspect-ai with its `includes`, by chat completions and without a display."""
     folder = environment(work / "inspect", cases, f"inspect-ai=={INSPECT}", "openai")
-    (folder / "run.py").write_text(INSPECT_RUN, encoding="utf-8")
+    shutil.copy(HERE / "run_inspect.py", folder)
     model = (
         "--model",
         "openai/ok",
@@ -237,7 +160,7 @@ def inspect(work: Path, port: int, cases: list[Case]) -> Tool:
     )
     limits = ("--max-connections", str(CONCURRENCY), "--max-samples", str(CONCURRENCY))
     asked = ("--max-tokens", "300", "--temperature", "0", "--display", "none", "--log-dir", "logs")
-    command = (str(folder / "venv/bin/inspect"), "eval", "run.py", *model, *limits, *asked)
+    command = (str(folder / "venv/bin/inspect"), "eval", "run_inspect.py", *model, *limits, *asked)
     return Tool(f"inspect-ai {INSPECT}", command, folder, {"OPENAI_API_KEY": "none"}, inspect_passed)
 
 
