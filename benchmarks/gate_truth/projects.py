@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks import servers
-from benchmarks.gate_truth.change import Change
+from benchmarks.gate_truth.change import Base, Change, Edit
 from tests import frontends
 from tools import checkout
 
 # The command that a change is judged by, and what it needs where the provider is asked and not a recording.
 EVALS: tuple[str, ...] = ("evals",)
 LIVE: tuple[str, ...] = ()
+# One feature is enough to be wrong by chance: 600 answers a run.
+OPTIONS: dict[Base, tuple[str, ...]] = {"keyless": (), "hosted": LIVE, "chance": ("answer", *LIVE)}
 HERE = Path(__file__).parent
 Word = Literal["passed", "blocked", "inconclusive", "refused", "crashed"]
 # What a fresh checkout does not hold.
@@ -107,13 +109,11 @@ def environment() -> dict[str, str]:
     return own | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def accepted(runner: Runner, project: Path, *edits: tuple[str, str]) -> Path:
-    """A copy whose present results are its baseline; `edits` are files and their new content."""
-    folder = runner.work.parent / f"base-{len(list(runner.work.parent.glob('base-*')))}"
-    shutil.copytree(project, folder, ignore=MADE)
-    for name, content in edits:
-        (folder / name).write_text(content, encoding="utf-8")
-    if runner.gate(folder, "accept", "--reason", "The benchmark starts here", *(LIVE if edits else ())):
+def accepted(runner: Runner, project: Path, base: Base, edit: Edit) -> Path:
+    """A copy with some edits whose present results are its baseline."""
+    folder = Path(shutil.copytree(project, runner.work.parent / base, ignore=MADE))
+    edit(folder)
+    if runner.gate(folder, "accept", "--reason", "The benchmark starts here", *OPTIONS[base]):
         sys.exit(f"accept failed:\n{(folder / 'gate.log').read_text(encoding='utf-8')[-2000:]}")
     (folder / "gate.log").unlink()
     return folder
@@ -123,8 +123,8 @@ def judge(runner: Runner, base: Path, change: Change) -> Seen:
     """Make a change to a copy of a project, and ask the gate."""
     folder = runner.copy(base)
     change.edit(folder)
-    live = LIVE if change.base != "keyless" else ()
-    return seen(folder, runner.gate(folder, *EVALS, *live, environment=change.environment))
+    code = runner.gate(folder, *EVALS, *OPTIONS[change.base], environment=change.environment)
+    return seen(folder, code)
 
 
 def seen(folder: Path, code: int) -> Seen:

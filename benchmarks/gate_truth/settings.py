@@ -37,10 +37,6 @@ CHANGES = [
     Change("k 5 to 12", "larger k", "more passages are sent than help", swap(FEATURE, "k = 5", "k = 12")),
     Change("k 5 to 7", "larger k", "a few more passages, a few more tokens", swap(FEATURE, "k = 5", "k = 7")),
     Change(
-        "k 5 to 1", "smaller k", "one passage is all there is to answer from", swap(FEATURE, "k = 5", "k = 1")
-    ),
-    Change("k 5 to 3", "smaller k", "fewer passages to answer from", swap(FEATURE, "k = 5", "k = 3")),
-    Change(
         "max_input_tokens cut",
         "limits",
         "most passages are trimmed away",
@@ -82,10 +78,10 @@ CHANGES = [
         sub(FEATURE, r"^\[gate\]", '[guard]\ninjection = "flag"\n\n[gate]'),
     ),
     Change(
-        "injection rule dropped",
+        "injection wording dropped",
         "removed guard",
-        "a threshold so high that no rule reaches it",
-        swap("app/injection.toml", "block_at = 10", "block_at = 1000"),
+        "a clean-up took the words for earlier instructions out of the rules",
+        sub("app/injection.toml", r"^earlier = '.*?'$", "earlier = '(?:previously)'"),
     ),
     Change(
         "PII pattern dropped",
@@ -139,12 +135,6 @@ CHANGES = [
         swap(STEPS, '"answered": not refused', '"answered": True'),
     ),
     Change(
-        "wrong language of the stemmer",
-        "broken language",
-        "German words are stemmed as English ones",
-        swap("app/text.py", '"de": "german"', '"de": "english"'),
-    ),
-    Change(
         "stop words lost",
         "broken language",
         "Spanish is not told from English",
@@ -190,5 +180,16 @@ CHANGES = [
         "policy",
         "a flag sends all callers to a tier that no model has",
         swap("config/flags.json", '"flags": {', f'"flags": {{\n    "answer.tier": {SMALL},'),
+    ),
+]
+# What looks like harm and is none by this handbook's cases: as many answers rise as fall. Shown, not counted.
+TRADES = [
+    Change("k 5 to 1", "smaller k", "one passage is left to answer from", swap(FEATURE, "k = 5", "k = 1")),
+    Change("k 5 to 3", "smaller k", "fewer passages to answer from", swap(FEATURE, "k = 5", "k = 3")),
+    Change(
+        "wrong language of the stemmer",
+        "broken language",
+        "German words are stemmed as English ones",
+        swap("app/text.py", '"de": "german"', '"de": "english"'),
     ),
 ]
