@@ -42,8 +42,8 @@ def main() -> None:
         worse = judged(runners, bases, regressions)
         same = judged(runners, bases, nulls.changes(given.nulls))
         chance = judged(runners, bases, [nulls.by_chance(number) for number in range(given.nulls)])
-        trades = judged(runners, bases, [change for change in settings.TRADES if given.only in change.name])
-    ok = table.report(worse, same, chance, trades)
+        unfelt = judged(runners, bases, [change for change in settings.UNFELT if given.only in change.name])
+    ok = table.report(worse, same, chance, unfelt)
     print(
         f"\n{len(worse) + len(same) + len(chance)} runs of the gate in {time.perf_counter() - started:.0f} s"
     )

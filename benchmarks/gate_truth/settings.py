@@ -78,10 +78,10 @@ CHANGES = [
         sub(FEATURE, r"^\[gate\]", '[guard]\ninjection = "flag"\n\n[gate]'),
     ),
     Change(
-        "injection wording dropped",
+        "injection rules dropped",
         "removed guard",
-        "a clean-up took the words for earlier instructions out of the rules",
-        sub("app/injection.toml", r"^earlier = '.*?'$", "earlier = '(?:previously)'"),
+        "the rules were emptied, their hints are still there",
+        sub("app/injection.toml", r"^\[rules\]\n.*?(?=^\[hints.8\])", "[rules]\n\n"),
     ),
     Change(
         "PII pattern dropped",
@@ -182,8 +182,15 @@ CHANGES = [
         swap("config/flags.json", '"flags": {', f'"flags": {{\n    "answer.tier": {SMALL},'),
     ),
 ]
-# What looks like harm and is none by this handbook's cases: as many answers rise as fall. Shown, not counted.
-TRADES = [
+# What looks like harm and changes nothing for the worse in these cases: as many answers rise as fall, or other
+# rules still hold. Shown, not counted.
+UNFELT = [
+    Change(
+        "injection wording dropped",
+        "removed guard",
+        "a clean-up took the words for earlier instructions out of the rules",
+        sub("app/injection.toml", r"^earlier = '.*?'$", "earlier = '(?:previously)'"),
+    ),
     Change("k 5 to 1", "smaller k", "one passage is left to answer from", swap(FEATURE, "k = 5", "k = 1")),
     Change("k 5 to 3", "smaller k", "fewer passages to answer from", swap(FEATURE, "k = 5", "k = 3")),
     Change(

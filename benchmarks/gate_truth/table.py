@@ -10,8 +10,8 @@ WORDS = ("blocked", "inconclusive", "refused", "passed", "crashed")
 MAX_BY_CHANCE = 0.05
 
 
-def report(worse: Results, same: Results, chance: Results, trades: Results) -> bool:
-    """Print the tables; whether every goal is met. Trades are shown and not counted."""
+def report(worse: Results, same: Results, chance: Results, unfelt: Results) -> bool:
+    """Print the tables; whether every goal is met. What no case feels is shown, not counted."""
     for title, results in (
         ("regressions", worse),
         ("null changes", same),
@@ -37,7 +37,7 @@ def report(worse: Results, same: Results, chance: Results, trades: Results) -> b
     reasons("Regressions that may be merged", missed)
     reasons("Null changes that were stopped", cried)
     reasons("Unchanged and stopped", by_chance[:10])
-    reasons("Not counted: they win as much as they lose", trades)
+    reasons("Not counted: no case feels them", unfelt)
     return all(count <= goal for _, count, _, goal in goals)
 
 
