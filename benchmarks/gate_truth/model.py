@@ -125,17 +125,21 @@ def weaker(share: float) -> Callable[[Asked], str]:
     return answer
 
 
-def chance(asked: Asked) -> str:
-    """Wrong by chance; the nth answer to one input is the same in every run of the benchmark."""
+def erring(factor: float) -> Callable[[Asked], str]:
+    """A model that is wrong by chance, so many times as often as ERRORS says."""
+    return lambda asked: wrong(asked) if errs(asked, factor) else asked.plain
+
+
+def errs(asked: Asked, factor: float) -> bool:
+    """Whether this answer is a wrong one; the nth to one input is the same in every run of the benchmark."""
     said = read.task(asked.system, asked.user).text
     times[said] += 1
     place = random.Random(said).random()
     for likely, share in ERRORS:
         place -= share
         if place < 0:
-            drawn = random.Random(f"{said} {times[said]}").random()
-            return wrong(asked) if drawn < likely else asked.plain
-    return asked.plain
+            return random.Random(f"{said} {times[said]}").random() < likely * factor
+    return False
 
 
 def is_answer(asked: Asked) -> bool:
@@ -194,7 +198,8 @@ def sure(asked: Asked) -> str:
 
 KINDS: dict[str, Callable[[Asked], str]] = {
     "plain": operator.attrgetter("plain"),
-    "chance": chance,
+    "chance": erring(1),
+    "chance-worse": erring(2),
     "small": weaker(0.08),
     "smallest": weaker(0.25),
     "terse": terse,

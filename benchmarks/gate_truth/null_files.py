@@ -178,7 +178,7 @@ def code_moved(chance: Draw) -> Edit:
     return chance.choice(
         [
             swap(steps, "refused", "declined"),
-            swap(steps, "cited", "sources"),
+            swap(steps, "REFUSAL", "ABSTENTION"),
             sub(steps, r"    if not cited and not refused:", "    if not (cited or refused):"),
             swap(steps, "said", "words"),
         ]

@@ -140,6 +140,13 @@ CHANGES = [
         "Spanish is not told from English",
         sub("app/words.toml", r'^es = """.*?"""', 'es = """\nel la\n"""'),
     ),
+    Change(
+        "errs twice as often",
+        "weaker model",
+        "a model that errs by chance, in twice as many answers",
+        swap(MODELS, '"chance"', '"chance-worse"'),
+        "chance",
+    ),
     model("small", "wrong on 8 % of the inputs"),
     model("smallest", "wrong on a quarter of the inputs"),
     model("terse", "six words where a sentence was asked for"),
@@ -182,8 +189,8 @@ CHANGES = [
         swap("config/flags.json", '"flags": {', f'"flags": {{\n    "answer.tier": {SMALL},'),
     ),
 ]
-# What looks like harm and changes nothing for the worse in these cases: as many answers rise as fall, or other
-# rules still hold. Shown, not counted.
+# What looks like harm and changes nothing for the worse in these cases: as many answers rise as fall, or
+# other rules still hold. Shown, not counted.
 UNFELT = [
     Change(
         "injection wording dropped",
