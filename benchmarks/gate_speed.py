@@ -25,7 +25,7 @@ import yaml
 from benchmarks import servers
 from benchmarks.gateway import cpu
 from benchmarks.peers import tools as peers
-from benchmarks.peers.tools import Case, Tool
+from benchmarks.peers.tools import EVALS, Case, Tool
 from tests import frontends
 from tests.services import free_port
 from tools import checkout
@@ -33,7 +33,6 @@ from tools import checkout
 CASES, RIGHT = 200, 190
 LATENCY_MS = 50
 KEYLESS, KEYLESS_GOAL_S = 1_000, 60
-EVALS = ("uv", "run", "--quiet", "gate", "evals")
 NOTES = """\
 All send the same two turns with the same limits to the same stub, 16 at once, look for the same words, and
 write a report; 190 of the 200 answers hold them, by each tool's own count, and the stub saw 200 calls a run.

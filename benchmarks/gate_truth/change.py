@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-Base = Literal["keyless", "hosted", "chance"]
+Base = Literal["keyless", "hosted", "recorded", "chance"]
 Edit = Callable[[Path], None]
 Draw = random.Random
 FEATURES = ("answer", "summarize")

@@ -34,6 +34,11 @@ def origin_edited(chance: Draw) -> Edit:
     return cases(chance.choice(YAML), change)
 
 
+def recorded(chance: Draw) -> Edit:
+    """Cases moved or renamed where answers were recorded."""
+    return chance.choice([reordered, renamed, origin_edited, restyled])(chance)
+
+
 def restyled(chance: Draw) -> Edit:
     """The same cases, written by another YAML writer."""
     flow, width, name = (

@@ -22,8 +22,12 @@ def change(number: int) -> Change:
     edit, environment = KINDS[name](chance), {}
     if name == "other seeds":
         environment = seeds(chance)
+    elif name == "recorded answers":
+        return Change(f"{number}: {name}", name, "", edit, "recorded")
     elif number % 4 == 3:
-        other = chance.choice([kind for kind in kinds if kind not in (name, "other seeds")])
+        other = chance.choice(
+            [kind for kind in kinds if kind not in (name, "other seeds", "recorded answers")]
+        )
         edit = all_of(edit, KINDS[other](chance))
         return Change(f"{number}: {name}, {other}", "two at once", "", edit)
     return Change(f"{number}: {name}", name, "", edit, environment=environment)
@@ -82,4 +86,5 @@ KINDS: dict[str, Callable[[Draw], Edit]] = {
     "spaces in a page": null_files.page_spaced,
     "demo data": null_files.demo_data,
     "version": null_files.packaged,
+    "recorded answers": null_cases.recorded,
 }

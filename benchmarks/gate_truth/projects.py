@@ -18,9 +18,14 @@ from tools import checkout
 
 # The command that a change is judged by, and what it needs where the provider is asked and not a recording.
 EVALS: tuple[str, ...] = ("evals",)
-LIVE: tuple[str, ...] = ()
+LIVE: tuple[str, ...] = ("--live", "--max-usd", "100")
 # One feature is enough to be wrong by chance: 600 answers a run.
-OPTIONS: dict[Base, tuple[str, ...]] = {"keyless": (), "hosted": LIVE, "chance": ("answer", *LIVE)}
+OPTIONS: dict[Base, tuple[str, ...]] = {
+    "keyless": (),
+    "hosted": LIVE,
+    "recorded": (),
+    "chance": ("answer", *LIVE),
+}
 HERE = Path(__file__).parent
 Word = Literal["passed", "blocked", "inconclusive", "refused", "crashed"]
 # What a fresh checkout does not hold.
@@ -110,11 +115,16 @@ def environment() -> dict[str, str]:
 
 
 def accepted(runner: Runner, project: Path, base: Base, edit: Edit) -> Path:
-    """A copy with some edits whose present results are its baseline."""
+    """A copy with some edits whose present results are its baseline, hosted answers recorded."""
     folder = Path(shutil.copytree(project, runner.work.parent / base, ignore=MADE))
     edit(folder)
-    if runner.gate(folder, "accept", "--reason", "The benchmark starts here", *OPTIONS[base]):
-        sys.exit(f"accept failed:\n{(folder / 'gate.log').read_text(encoding='utf-8')[-2000:]}")
+    features = ("answer",) if base == "chance" else ()
+    steps = [("accept", *features, "--reason", "The benchmark starts here")]
+    if base != "keyless":
+        steps.insert(0, ("record", *features, "--max-usd", "100"))
+    for step in steps:
+        if runner.gate(folder, *step):
+            sys.exit(f"{step[0]} failed:\n{(folder / 'gate.log').read_text(encoding='utf-8')[-2000:]}")
     (folder / "gate.log").unlink()
     return folder
 

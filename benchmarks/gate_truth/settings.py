@@ -1,7 +1,7 @@
 """Regressions of what a project is set to and what its own code does: a feature, models, policy, app."""
 
-from benchmarks.gate_truth.change import Change, all_of, sub, swap
-from benchmarks.gate_truth.prompts import FEATURE
+from benchmarks.gate_truth.change import Change, Edit, all_of, remove, sub, swap
+from benchmarks.gate_truth.prompts import ANSWER, FEATURE
 
 SUMMARIZE = "features/summarize/feature.toml"
 SCHEMA, STEPS = "features/answer/schema.py", "features/answer/steps.py"
@@ -12,6 +12,11 @@ SMALL = '{"state": "ENABLED", "variants": {"small": "small"}, "defaultVariant": 
 def model(name: str, why: str, kind: str = "weaker model") -> Change:
     """Another model of the same provider."""
     return Change(f"model '{name}'", kind, why, swap(MODELS, '"plain"', f'"{name}"'), "hosted")
+
+
+def stale(name: str, edit: Edit) -> Change:
+    """Recordings that are not those of the project as it is now."""
+    return Change(name, "stale recording", "CI would judge answers that nobody gave", edit, "recorded")
 
 
 def guard(rules: str, feature: str = FEATURE) -> Change:
@@ -140,6 +145,11 @@ CHANGES = [
         "Spanish is not told from English",
         sub("app/words.toml", r'^es = """.*?"""', 'es = """\nel la\n"""'),
     ),
+    stale("prompt changed, not recorded again", swap(ANSWER, "at most two sentences", "one sentence")),
+    stale("limit changed, not recorded again", swap(FEATURE, "max_tokens = 300", "max_tokens = 200")),
+    stale("model changed, not recorded again", swap(MODELS, '"plain"', '"small"')),
+    stale("recordings deleted", remove("features/answer/recordings/golden.jsonl")),
+    stale("recordings cut short", sub("features/summarize/recordings/golden.jsonl", r".{200}\Z", "")),
     Change(
         "errs twice as often",
         "weaker model",

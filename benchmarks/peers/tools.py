@@ -16,8 +16,11 @@ HERE = Path(__file__).parent
 CONCURRENCY = 16
 # The newest that node 20 runs: 0.122 wants node 22.
 PROMPTFOO, DEEPEVAL, INSPECT = "0.121.20", "4.3.1", "0.3.285"
-# Where the provider is asked and no recording.
-GATE = ("uv", "run", "--quiet", "gate", "evals", "bench")
+EVALS = ("uv", "run", "--quiet", "gate", "evals")
+# The provider is asked, and no recording.
+GATE = (*EVALS, "bench", "--live")
+RECORD = (*EVALS[:-1], "record", "bench")
+ACCEPT = (*EVALS[:-1], "accept", "bench", "--reason", "The benchmark starts here")
 ADVERSARIAL = """\
 name: bench adversarial
 cases:
@@ -67,7 +70,8 @@ def gate(work: Path, port: int, cases: list[Case]) -> Tool:
     golden = {"name": "bench golden", "cases": [golden_case(case) for case in cases]}
     (project / "features/bench/golden.yaml").write_text(json.dumps(golden, indent=1), encoding="utf-8")
     (project / "features/bench/adversarial.yaml").write_text(ADVERSARIAL, encoding="utf-8")
-    servers.run(project, *GATE[:-2], "accept", "bench", "--reason", "The benchmark starts here")
+    servers.run(project, *RECORD)
+    servers.run(project, *ACCEPT)
     return Tool("slipway", GATE, project, servers.app_environment(), gate_passed)
 
 
