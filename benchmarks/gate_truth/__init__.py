@@ -1,0 +1,1 @@
+"""Whether the gate stops what makes a project worse, and nothing else."""

@@ -1,0 +1,1 @@
+"""Other tools that ask a model the cases of a file and check its answers."""
