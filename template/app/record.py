@@ -38,11 +38,6 @@ class Entry:
     result: dict[str, Any] | None
     written: asyncio.Future[bool]
 
-    @property
-    def is_dropped(self) -> bool:
-        """Whether nobody waits for it any more: its caller was told that it is not kept."""
-        return self.written.cancelled()
-
     def settle(self, *, safe: bool) -> None:
         """Tell who waits."""
         if not self.written.done():
@@ -126,7 +121,8 @@ class Recorder:
         """Write a group in one transaction; where the database is away, what it said."""
         try:
             async with self.engine.begin() as connection:
-                await write(connection, [entry for entry in group if not entry.is_dropped])
+                # Of one that is cancelled the caller was told that it is not kept.
+                await write(connection, [entry for entry in group if not entry.written.cancelled()])
         except db.AWAY as error:
             return type(error).__name__
         return ""
