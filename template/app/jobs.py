@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID  # two seconds: the worker alone imports this
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
@@ -39,8 +39,6 @@ Job = Callable[[str], Coroutine[Any, Any, None]]
 @asynccontextmanager
 async def work(services: Services, slot: Slot) -> AsyncIterator[None]:
     """Take jobs and run them until the block ends; then let those that run come to their end."""
-    from dbos import DBOS  # it costs two seconds of every start, and only a worker needs it
-
     config = services.plan.settings
     engine = queue_engine(config)
     DBOS(
@@ -117,10 +115,8 @@ def asked(services: Services, found: Result) -> Ask:
         given = feature.Input.model_validate(found.given)
     except (KeyError, ValueError) as error:
         raise Invalid(f"feature '{found.feature}' is gone or takes other input now; ask again") from error
-    caller, said = Caller(found.tenant_id), found.conversation_id
-    return Ask(
-        feature, given, caller=caller, user=found.user_id, conversation=said, durable=True, id=found.id
-    )
+    who, said = Caller(found.tenant_id), found.conversation_id
+    return Ask(feature, given, caller=who, user=found.user_id, conversation=said, durable=True, id=found.id)
 
 
 async def settle(services: Services, name: str, error: Exception) -> None:
@@ -157,8 +153,6 @@ async def feed(services: Services, job: Job) -> None:
 
 async def adopt(services: Services, slot: Slot) -> None:
     """Take over the jobs of workers that were dead at two looks: one whose database restarted is not."""
-    from dbos import DBOS
-
     before: set[str] = set()
     while True:
         found: set[str] = set()
@@ -175,8 +169,6 @@ async def adopt(services: Services, slot: Slot) -> None:
 
 async def hand_over(services: Services, job: Job) -> None:
     """Put waiting results into the queue, a part of it for each tenant; the same id is never queued twice."""
-    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
-
     found = await results.due(services.engine, limit=100)
     for item in found:
         # The same try has the same id; what waits anew, or is asked anew under an old name, is another try.
@@ -189,27 +181,24 @@ async def hand_over(services: Services, job: Job) -> None:
 
 async def end_lost(services: Services) -> None:
     """Say of jobs that the queue gave up, or has not any more, that they failed."""
-    from dbos import DBOS
-
     if not (names := await results.overdue(services.engine, timedelta(seconds=TIDY_EVERY_S), limit=100)):
         return
-    alive = await DBOS.list_workflows_async(
-        workflow_id_prefix=[f"{name}-" for name in names], status=ALIVE, load_input=False, load_output=False
-    )
-    for name in set(names) - {job.workflow_id.rpartition("-")[0] for job in alive}:
+    alive = await tries(workflow_id_prefix=[f"{name}-" for name in names], status=ALIVE)
+    for name in set(names) - {tried.rpartition("-")[0] for tried in alive}:
         await settle(services, name, AppError())
 
 
 async def prune() -> None:
     """Take what has ended a while ago out of the queue's tables."""
-    from dbos import DBOS
-
     until = (db.now() - timedelta(seconds=TIDY_EVERY_S)).isoformat()
-    ended = await DBOS.list_workflows_async(
-        status=ENDED, completed_before=until, limit=1_000, load_input=False, load_output=False
-    )
-    if ended:
-        await DBOS.delete_workflows_async([job.workflow_id for job in ended])
+    if ended := await tries(status=ENDED, completed_before=until, limit=1_000):
+        await DBOS.delete_workflows_async(ended)
+
+
+async def tries(**which: Any) -> list[str]:
+    """The queue's ids of what it has of this kind."""
+    found = await DBOS.list_workflows_async(load_input=False, load_output=False, **which)
+    return [job.workflow_id for job in found]
 
 
 def queue_url(config: Settings) -> str:
@@ -224,7 +213,7 @@ def queue_engine(config: Settings) -> Engine:
     url = make_url(queue_url(config))
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_size=10, pool_pre_ping=True)
-    Path(config.var_dir).mkdir(parents=True, exist_ok=True)
+    config.var_dir.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, pool_size=10)
 
     @event.listens_for(engine, "connect")
