@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import db
-from app.db import Result, Spend, Usage
+from app.db import Json, Result, Spend, Usage
 from app.errors import Unavailable
 from app.metrics import Metrics
 from app.row import Row
@@ -35,7 +35,7 @@ class Entry:
     """What one request leaves: its usage row, its result, or both; `written` tells when it is safe."""
 
     row: Row | None
-    result: dict[str, Any] | None
+    result: Json | None
     written: asyncio.Future[bool]
 
     def settle(self, *, safe: bool) -> None:
@@ -60,12 +60,12 @@ class Recorder:
         if self.fault:
             raise Unavailable(f"{self.fault}; try again in a few seconds")
 
-    def save(self, row: Row, result: dict[str, Any] | None = None) -> asyncio.Future[bool]:
+    def save(self, row: Row, result: Json | None = None) -> asyncio.Future[bool]:
         """Count a finished request and queue what it leaves; the future tells when it is written."""
         self.metrics.count(row)
         return self.put(row, result)
 
-    def put(self, row: Row | None, result: dict[str, Any] | None) -> asyncio.Future[bool]:
+    def put(self, row: Row | None, result: Json | None) -> asyncio.Future[bool]:
         """Queue an entry."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.waiting.put_nowait(Entry(row, result, written))
@@ -76,9 +76,9 @@ class Recorder:
         self.due.set()
         await asyncio.wait([written], timeout=KEEP_S)
 
-    async def keep(self, result: dict[str, Any], row: Row | None = None) -> bool:
+    async def keep(self, result: Json) -> bool:
         """Write a result now; False if the database did not take it within KEEP_S seconds."""
-        written = self.put(row, result)
+        written = self.put(None, result)
         self.due.set()
         try:
             return await asyncio.wait_for(written, KEEP_S)
@@ -111,11 +111,11 @@ class Recorder:
                 log.warning("usage rows wait for the database", extra={"count": len(group), "fault": fault})
                 await self.rest(next(pauses_s), fault)
         except Exception as error:  # the writer must outlive any row: without it no request is billed
-            return await self.one_by_one(group, type(error).__name__)
-        self.fault = ""
-        for entry in group:
-            entry.settle(safe=True)
-        return None
+            await self.one_by_one(group, type(error).__name__)
+        else:
+            self.fault = ""
+            for entry in group:
+                entry.settle(safe=True)
 
     async def attempt(self, group: list[Entry]) -> str:
         """Write a group in one transaction; where the database is away, what it said."""
