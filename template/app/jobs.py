@@ -11,7 +11,6 @@ from typing import Any
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID  # two seconds: the worker alone imports this
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import make_url
 
 from app import db, pipeline, problems, results, slots
 from app.access import Caller
@@ -40,11 +39,10 @@ Job = Callable[[str], Coroutine[Any, Any, None]]
 async def work(services: Services, slot: Slot) -> AsyncIterator[None]:
     """Take jobs and run them until the block ends; then let those that run come to their end."""
     config = services.plan.settings
-    engine = queue_engine(config)
     DBOS(
         config={
-            "name": "app", "system_database_url": queue_url(config), "system_database_engine": engine,
-            "executor_id": slot.name, "application_version": VERSION, "log_level": "ERROR",
+            "name": "app", "system_database_engine": queue_engine(config), "executor_id": slot.name,
+            "application_version": VERSION, "log_level": "ERROR",
         }
     )  # fmt: skip
     job = DBOS.workflow(name="answer")(DBOS.step(name="run")(runner(services)))
@@ -78,22 +76,14 @@ async def delivered(services: Services, name: str) -> bool:
     """Whether the database was there; while something else is away, a job waits again and holds up nobody."""
     try:
         with db.reached():
-            await attempt(services, name)
+            await deliver(services, name)
     except Unavailable:
         return False
     return True
 
 
-async def attempt(services: Services, name: str) -> None:
-    """Deliver a job, or put it back."""
-    try:
-        await deliver(services, name)
-    except Unavailable:
-        await results.put_back(services.engine, name, PUT_BACK_S)
-
-
 async def deliver(services: Services, name: str) -> None:
-    """Answer a kept request; done twice, the first answer and the first usage row stay."""
+    """Answer a kept request, or put it back; done twice, the first answer and the first usage row stay."""
     found = await results.load(services.engine, name)
     if found is None or found.body is not None:
         return
@@ -101,7 +91,8 @@ async def deliver(services: Services, name: str) -> None:
     try:
         await pipeline.answer(services, asked(services, found))
     except Unavailable:
-        raise
+        await results.put_back(services.engine, name, PUT_BACK_S)
+        return
     except Exception as fault:  # a refusal is a result too, and so is a fault: somebody waits for an end
         error = fault
     await services.recorder.flush()
@@ -135,13 +126,12 @@ async def settle(services: Services, name: str, error: Exception) -> None:
 
 async def feed(services: Services, job: Job) -> None:
     """Hand what waits to the queue, end what it lost, and forget what has expired, for ever."""
-    loop = asyncio.get_running_loop()
-    tidy_s = loop.time()
+    tidy_s = time.monotonic()
     while True:
         try:
             await hand_over(services, job)
-            if loop.time() >= tidy_s:
-                tidy_s = loop.time() + TIDY_EVERY_S
+            if time.monotonic() >= tidy_s:
+                tidy_s = time.monotonic() + TIDY_EVERY_S
                 await end_lost(services)
                 await results.forget(services.engine)
                 await prune()
@@ -201,20 +191,15 @@ async def tries(**which: Any) -> list[str]:
     return [job.workflow_id for job in found]
 
 
-def queue_url(config: Settings) -> str:
-    """Where the queue lies: beside the app's own data, a file of its own with SQLite."""
-    if config.database_url.startswith("sqlite"):
-        return f"sqlite:///{(config.var_dir / 'jobs.db').as_posix()}"
-    return config.database_url
-
-
 def queue_engine(config: Settings) -> Engine:
-    """The queue's engine; without these pragmas SQLite lets a worker and the queue lock each other out."""
-    url = make_url(queue_url(config))
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=10, pool_pre_ping=True)
+    """The queue lies beside the app's own data; with SQLite it is a file of its own.
+
+    Without these pragmas SQLite lets a worker and the queue lock each other out.
+    """
+    if not config.database_url.startswith("sqlite"):
+        return create_engine(config.database_url, pool_size=10, pool_pre_ping=True)
     config.var_dir.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, pool_size=10)
+    engine = create_engine(f"sqlite:///{(config.var_dir / 'jobs.db').as_posix()}", pool_size=10)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
