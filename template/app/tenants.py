@@ -75,7 +75,7 @@ async def about(engine: AsyncEngine, tenant: str) -> AsyncIterator[AsyncSession]
     """A transaction about a tenant; raise NotFound unless it is there."""
     async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
         if await session.get(Tenant, tenant) is None:
-            how = f"create it with: uv run app tenant add {tenant}, or see: uv run app tenant list"
+            how = f"create it with: uv run app tenant add {tenant}; all: uv run app tenant list"
             raise NotFound(f"no tenant '{tenant}'; {how}")
         yield session
 
