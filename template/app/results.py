@@ -155,7 +155,5 @@ async def summarise(engine: AsyncEngine, name: str, summary: str) -> None:
 
 def owned(tenant: str, user: str, conversation: str) -> tuple[Any, ...]:
     """The rows of one conversation that are not expired."""
-    return (
-        Result.tenant_id == tenant, Result.user_id == user, Result.conversation_id == conversation,
-        Result.expires_at > db.now(),
-    )  # fmt: skip
+    mine = Result.tenant_id == tenant, Result.user_id == user, Result.conversation_id == conversation
+    return *mine, Result.expires_at > db.now()
