@@ -77,10 +77,8 @@ class Access:
 
     def afford(self, caller: Caller) -> Caller:
         """The caller with what it spent a moment ago; raise OverBudget at the end of its money or tokens."""
-        if caller.id in self.unsaved:
-            usd, tokens = self.unsaved[caller.id]
-            usd, tokens = caller.spent_usd + usd, caller.spent_tokens + tokens
-            caller = replace(caller, spent_usd=usd, spent_tokens=tokens)
+        usd, tokens = self.unsaved.get(caller.id, (Decimal(0), 0))
+        caller = replace(caller, spent_usd=caller.spent_usd + usd, spent_tokens=caller.spent_tokens + tokens)
         if caller.budget_usd is not None and caller.spent_usd >= caller.budget_usd:
             raise OverBudget(f"the budget of {caller.budget_usd:.2f} USD for this month is spent")
         if caller.budget_tokens is not None and caller.spent_tokens >= caller.budget_tokens:

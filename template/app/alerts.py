@@ -9,6 +9,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app import db
 from app.db import Alert
 
 Severity = Literal["page", "ticket"]
@@ -45,8 +46,7 @@ async def settle(engine: AsyncEngine, found: list[Finding], now: datetime) -> No
 async def every(engine: AsyncEngine, *, resolved: bool) -> list[Alert]:
     """Alerts, the open ones first, then the newest."""
     query = select(Alert).order_by(Alert.resolved_at.is_not(None), Alert.at.desc())
-    async with AsyncSession(engine) as session:
-        return list(await session.scalars(query if resolved else query.where(Alert.resolved_at.is_(None))))
+    return await db.rows(engine, query if resolved else query.where(Alert.resolved_at.is_(None)))
 
 
 async def untold(engine: AsyncEngine, hook: Hook, now: datetime) -> list[Alert]:
@@ -54,14 +54,12 @@ async def untold(engine: AsyncEngine, hook: Hook, now: datetime) -> list[Alert]:
     told = getattr(Alert, hook)
     news = or_(told.is_(None), told < Alert.resolved_at)
     fresh = or_(Alert.resolved_at.is_(None), Alert.resolved_at > now - STALE)
-    async with AsyncSession(engine) as session:
-        return list(await session.scalars(select(Alert).where(news, fresh).order_by(Alert.at)))
+    return await db.rows(engine, select(Alert).where(news, fresh).order_by(Alert.at))
 
 
 async def told(engine: AsyncEngine, alert: Alert, hook: Hook, at: datetime) -> None:
     """Note that the hook has sent the alert as it was at this time."""
-    async with engine.begin() as connection:
-        await connection.execute(update(Alert).where(Alert.id == alert.id).values({hook: at}))
+    await db.execute(engine, update(Alert).where(Alert.id == alert.id).values({hook: at}))
 
 
 def when(at: datetime) -> str:

@@ -9,19 +9,17 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from app import cli_tenant
-from app.cli_tenant import with_database
+from app.cli_tenant import err, out, with_database
 from app.errors import AppError
 
 cli = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 feature = typer.Typer(no_args_is_help=True, help="Feature folders.")
 cli.add_typer(cli_tenant.cli, name="tenant")
 cli.add_typer(feature, name="feature")
-out, err = Console(), Console(stderr=True)
 
 
 def main() -> None:
@@ -29,7 +27,7 @@ def main() -> None:
     try:
         cli()
     except AppError as error:
-        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
         raise SystemExit(2) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -45,9 +43,8 @@ def dev(port: int = 8000, reload: bool = True) -> None:
     setup()
     if settings.load().database_url.startswith("sqlite"):  # never into a client's server
         seed(remove=False)
-    out.print(f"Page   http://127.0.0.1:{port}", highlight=False)
-    out.print(f"API    http://127.0.0.1:{port}/docs", highlight=False)
-    out.print("Stop   Ctrl-C\n", highlight=False)
+    here = f"http://127.0.0.1:{port}"
+    out.print(f"Page   {here}\nAPI    {here}/docs\nStop   Ctrl-C\n")
     with worker_beside(reload=reload):
         run("127.0.0.1", port, reload=reload)
 
@@ -77,14 +74,14 @@ def run(host: str, port: int, *, reload: bool) -> None:
     # Open everything once: what is missing is said here, in one message, and not by the server.
     plan = services.plan(settings.load())
     asyncio.run(services.rehearse(plan))
-    if not reload:
-        return server.run(web.create_app(plan), host, port, plan.settings.drain_s)
-    uvicorn.run(
-        "app.main:create", factory=True, host=host, port=port, reload=True,
-        reload_dirs=["app", "features", "config"], reload_includes=["*.py", "*.toml", "*.md", "*.json"],
-        log_config=None, server_header=False,
-    )  # fmt: skip
-    return None
+    if reload:
+        uvicorn.run(
+            "app.main:create", factory=True, host=host, port=port, reload=True,
+            reload_dirs=["app", "features", "config"], reload_includes=["*.py", "*.toml", "*.md", "*.json"],
+            log_config=None, server_header=False,
+        )  # fmt: skip
+    else:
+        server.run(web.create_app(plan), host, port, plan.settings.drain_s)
 
 
 @cli.command()
@@ -106,7 +103,7 @@ def prewarm(limit: Annotated[int, typer.Option(help="of each feature")] = 100) -
     with err.status("asking"):
         counts = asyncio.run(prewarm.run(services.plan(settings.load()), limit))
     for name, (asked, cached) in counts.items():
-        out.print(f"{name}: {asked} asked, {cached} were cached", highlight=False)
+        out.print(f"{name}: {asked} asked, {cached} were cached")
 
 
 @cli.command()
@@ -116,7 +113,7 @@ def model(port: int = 8001) -> None:
 
     from app.keyless.server import create_server
 
-    out.print(f'base_url = "http://127.0.0.1:{port}/v1"', highlight=False)
+    out.print(f'base_url = "http://127.0.0.1:{port}/v1"')
     uvicorn.run(create_server(), host="127.0.0.1", port=port, log_level="warning")
 
 
@@ -145,11 +142,9 @@ def index(tenant: Annotated[str, typer.Option(help="only the own pages of this t
 
         built = asyncio.run(services.index(found, tenant, tick))
     if not built:
-        out.print(f"no pages in {found.settings.var_dir / 'documents' / tenant}", highlight=False)
+        out.print(f"no pages in {found.settings.var_dir / 'documents' / tenant}")
     for source, path in built.items():
-        out.print(
-            f"{source.folder}: {len(shelf.pages(source))} pages in {path}", highlight=False, soft_wrap=True
-        )
+        out.print(f"{source.folder}: {len(shelf.pages(source))} pages in {path}", soft_wrap=True)
 
 
 @cli.command()
@@ -159,16 +154,14 @@ def seed(remove: Annotated[bool, typer.Option(help="take the sample traffic out 
 
     if remove:
         count = with_database(lambda engine, _: seed.remove_traffic(engine))
-        out.print(f"removed {count} rows of sample traffic", highlight=False)
+        out.print(f"removed {count} rows of sample traffic")
         return
     names, count = with_database(lambda engine, _: seed.plant(engine))
-    out.print(f"tenants: {', '.join(names) or 'none'}; {count} rows of sample traffic", highlight=False)
+    out.print(f"tenants: {', '.join(names) or 'none'}; {count} rows of sample traffic")
 
 
 @cli.command("alerts")
-def alerts_(
-    resolved: Annotated[bool, typer.Option("--all", help="those that are over too")] = False,
-) -> None:
+def alerts_(resolved: Annotated[bool, typer.Option("--all", help="those that are over too")] = False) -> None:
     """List what is wrong now: promises that are broken, budgets that are nearly or wholly used."""
     from app import alerts
 
@@ -177,7 +170,7 @@ def alerts_(
     for one in found:
         until = alerts.when(one.resolved_at) if one.resolved_at else "open"
         table.add_row(alerts.when(one.at), until, one.severity, one.subject, one.name, one.said)
-    out.print(table if found else "no alerts", highlight=False)
+    out.print(table if found else "no alerts")
 
 
 @cli.command()
@@ -186,7 +179,7 @@ def check() -> None:
     from app import services, settings
 
     found = services.plan(settings.load())
-    out.print(f"ok: {len(found.features)} features, {len(found.registry.models)} models", highlight=False)
+    out.print(f"ok: {len(found.features)} features, {len(found.registry.models)} models")
 
 
 @cli.command()
@@ -197,9 +190,9 @@ def doctor(port: int = 8000) -> None:
     findings = asyncio.run(checks.examine(port))
     for item in findings:
         mark = "[green]ok  [/]" if item.ok else "[red]fail[/]"
-        out.print(f"{mark} {item.what}", highlight=False)
+        out.print(f"{mark} {item.what}")
         if not item.ok:
-            out.print(f"     {item.remedy}", highlight=False, markup=False, soft_wrap=True)
+            out.print(f"     {item.remedy}", markup=False, soft_wrap=True)
     if not all(item.ok for item in findings):
         raise typer.Exit(1)
 
@@ -210,5 +203,5 @@ def feature_new(name: Annotated[str, typer.Argument(help="a-z, 0-9 and _, a lett
     from app import scaffold, settings
 
     for path in scaffold.write(settings.load().features_dir, name):
-        out.print(path.as_posix(), highlight=False)
-    out.print(f"\nNext: edit prompts/v1.md and golden.yaml, then: uv run gate evals {name}", highlight=False)
+        out.print(path.as_posix())
+    out.print(f"\nNext: edit prompts/v1.md and golden.yaml, then: uv run gate evals {name}")

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart
 
 from app import text
 from app.db import Result
@@ -50,10 +51,7 @@ class History:
         return tuple(
             message
             for turn in [*told, *self.turns]
-            for message in (
-                ModelRequest(parts=[UserPromptPart(turn.asked)]),
-                ModelResponse(parts=[TextPart(turn.said)]),
-            )
+            for message in (ModelRequest.user_text_prompt(turn.asked), ModelResponse([TextPart(turn.said)]))
         )
 
 
@@ -79,13 +77,9 @@ def split(history: History, max_tokens: int) -> tuple[History, History]:
     """The part to summarise, which may be empty, and the newest turns that fit half the budget."""
     if history.tokens() <= max_tokens:
         return History(), history
-    kept: list[Turn] = []
-    for turn in reversed(history.turns):
-        if sum(t.tokens() for t in kept) + turn.tokens() > max_tokens // 2:
-            break
-        kept.insert(0, turn)
-    old = history.turns[: len(history.turns) - len(kept)]
-    return History(history.summary, old), History("", tuple(kept))
+    totals = accumulate(turn.tokens() for turn in reversed(history.turns))
+    start = len(history.turns) - sum(total <= max_tokens // 2 for total in totals)
+    return History(history.summary, history.turns[:start]), History("", history.turns[start:])
 
 
 def transcript(history: History) -> str:

@@ -6,27 +6,23 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Numeric, event, inspect, text
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Numeric, event, exc, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    InterfaceError,
-    InvalidRequestError,
-    OperationalError,
-    SQLAlchemyError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql import Select
+from sqlalchemy.sql.dml import UpdateBase
 
 from app.errors import ConfigError, Fault, Unavailable
 
 # A database that restarts, is locked for too long, or has no room on its disk: later the same will work.
-AWAY = (OperationalError, InterfaceError, PoolTimeout)
+AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 MIGRATIONS = Path(__file__).parent / "migrations"
 SAID = "the database is away; try again in a few seconds"
+Json = dict[str, Any]
+T = TypeVar("T")
 
 
 def now() -> datetime:
@@ -107,9 +103,9 @@ class Result(Base):
     user_id: Mapped[str] = mapped_column(default="")
     conversation_id: Mapped[str] = mapped_column(default="", index=True)
     feature: Mapped[str]
-    given: Mapped[dict[str, Any]] = mapped_column(JSON)
+    given: Mapped[Json] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(index=True)  # waiting, running, done or failed
-    body: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    body: Mapped[Json | None] = mapped_column(JSON)
     summary: Mapped[str] = mapped_column(default="")
     lease_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
@@ -139,7 +135,7 @@ def connect(url: str) -> AsyncEngine:
     """Open the engine; raise ConfigError for a URL that cannot be one."""
     try:
         return engine_for(url)
-    except (ArgumentError, InvalidRequestError, ImportError, OSError) as error:
+    except (exc.ArgumentError, exc.InvalidRequestError, ImportError, OSError) as error:
         what = f"{type(error).__name__}; write sqlite+aiosqlite:///var/app.db, "
         what += "or after 'uv sync --extra postgres' postgresql+psycopg://user:<password>@host/name"
         raise ConfigError([Fault(Path("settings"), "database_url", what)]) from error
@@ -168,10 +164,20 @@ def reached() -> Iterator[None]:
 
 def prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     """Readers do not wait for the writer; a second writer waits instead of failing."""
-    cursor = connection.cursor()
     for pragma in ("journal_mode=wal", "synchronous=normal", "busy_timeout=10000", "foreign_keys=on"):
-        cursor.execute(f"pragma {pragma}")
-    cursor.close()
+        connection.execute(f"pragma {pragma}").close()
+
+
+async def rows(engine: AsyncEngine, query: Select[T]) -> list[T]:
+    """What a query finds."""
+    async with AsyncSession(engine) as session:
+        return list(await session.scalars(query))
+
+
+async def execute(engine: AsyncEngine, statement: UpdateBase) -> int:
+    """Run one statement in a transaction of its own; returns how many rows it changed."""
+    async with engine.begin() as connection:
+        return (await connection.execute(statement)).rowcount
 
 
 async def migrate(engine: AsyncEngine) -> None:
@@ -197,7 +203,7 @@ async def check(engine: AsyncEngine) -> str:
         async with engine.connect() as connection:
             if await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
                 found = await connection.scalar(text("select version_num from alembic_version"))
-    except (SQLAlchemyError, OSError) as error:
+    except (exc.SQLAlchemyError, OSError) as error:
         return f"the database does not answer ({type(error).__name__})"
     if found != newest:
         return f"the tables are at revision {found}, the app needs {newest}: run 'uv run app setup'"

@@ -35,18 +35,12 @@ async def examine(port: int) -> list[Finding]:
 def machine() -> list[Finding]:
     """Python, git, the lock file, and variables that nothing reads."""
     unread = ", ".join(settings.unread_variables())
+    supported, python = (3, 11) <= sys.version_info[:2] <= (3, 13), f"Python {sys.version.split()[0]}"
+    start = "git init && git add -A && git commit -m 'Start'"
     return [
-        Finding(
-            (3, 11) <= sys.version_info[:2] <= (3, 13),
-            f"Python {sys.version.split()[0]}",
-            "use Python 3.11, 3.12 or 3.13: uv python install 3.13",
-        ),
+        Finding(supported, python, "use Python 3.11, 3.12 or 3.13: uv python install 3.13"),
         Finding(bool(shutil.which("git")), "git is installed", "install git: the template's updates need it"),
-        Finding(
-            Path(".git").exists(),
-            "the project is a git repository",
-            "git init && git add -A && git commit -m 'Start'",
-        ),
+        Finding(Path(".git").exists(), "the project is a git repository", start),
         Finding(Path("uv.lock").exists(), "uv.lock is there", "run 'uv lock' and commit uv.lock"),
         Finding(not unread, "every APP_ variable is a setting", f"not read: {unread}; see config/app.toml"),
     ]
@@ -54,31 +48,23 @@ def machine() -> list[Finding]:
 
 def files_and_keys(plan: Plan) -> list[Finding]:
     """The plan, provider keys, and who may read .env."""
-    models = plan.registry.models
-    missing = [clients.no_key(m.key) for m in models.values() if m.key and m.key not in plan.settings.keys]
-    pepper = len(plan.settings.pepper.get_secret_value()) >= 32 or plan.settings.auth == "open"
+    config, models = plan.settings, plan.registry.models
+    missing = [clients.no_key(m.key) for m in models.values() if m.key and m.key not in config.keys]
+    pepper = len(config.pepper.get_secret_value()) >= 32 or config.auth == "open"
+    pepper_line = 'echo "APP_PEPPER=$(openssl rand -hex 32)" >> .env'
+    mail = bool(config.alert_email) == bool(config.smtp_url.get_secret_value())
+    other = "set the other one too: without both no alert is sent by e-mail"
     env = Path(".env")
     private = os.name != "posix" or not env.exists() or not env.stat().st_mode & 0o077
-    driver = "psycopg" if plan.settings.database_url.startswith("postgresql") else "aiosqlite"
+    driver = "psycopg" if config.database_url.startswith("postgresql") else "aiosqlite"
+    installed = bool(importlib.util.find_spec(driver))
     return [
         Finding(True, f"{len(plan.features)} features and config are right"),
         Finding(not missing, "every model has its key", "; ".join(missing)),
-        Finding(
-            pepper,
-            "the pepper for API keys is set (`app serve` needs it)",
-            'echo "APP_PEPPER=$(openssl rand -hex 32)" >> .env',
-        ),
-        Finding(
-            bool(plan.settings.alert_email) == bool(plan.settings.smtp_url.get_secret_value()),
-            "alert_email and APP_SMTP_URL are set together, or neither",
-            "set the other one too: without both no alert is sent by e-mail",
-        ),
+        Finding(pepper, "the pepper for API keys is set (`app serve` needs it)", pepper_line),
+        Finding(mail, "alert_email and APP_SMTP_URL are set together, or neither", other),
         Finding(private, ".env is readable by you alone", "chmod 600 .env"),
-        Finding(
-            bool(importlib.util.find_spec(driver)),
-            f"the database driver {driver} is installed",
-            "uv sync --extra postgres",
-        ),
+        Finding(installed, f"the database driver {driver} is installed", "uv sync --extra postgres"),
     ]
 
 

@@ -30,6 +30,10 @@ class AppError(Exception):
     reported = False  # whether the log has it
     tenant = ""  # whose key was refused
 
+    def __init_subclass__(cls, status: int = 0, code: str = "") -> None:
+        """Take what a class says in its first line."""
+        cls.status, cls.code = status or cls.status, code or cls.code
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -44,115 +48,77 @@ class Fault:
         return f"{place}: {self.what}"
 
 
-class ConfigError(AppError):
+class ConfigError(AppError, code="config"):
     """Files that the app starts from are wrong; the message lists every fault."""
-
-    code = "config"
 
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = faults
         super().__init__("\n".join(str(fault) for fault in faults))
 
 
-class RequestError(AppError):
+class RequestError(AppError, status=400, code="bad_request"):
     """The request cannot be served as it is."""
 
-    status = 400
-    code = "bad_request"
 
-
-class Unauthorized(RequestError):
+class Unauthorized(RequestError, status=401, code="unauthorized"):
     """No valid API key."""
 
-    status = 401
-    code = "unauthorized"
 
-
-class OverBudget(RequestError):
+class OverBudget(RequestError, status=402, code="over_budget"):
     """The tenant's monthly budget is spent."""
 
-    status = 402
-    code = "over_budget"
 
-
-class NotAllowed(RequestError):
+class NotAllowed(RequestError, status=403, code="not_allowed"):
     """Policy allows no model for this use case, or the tenant is paused."""
 
-    status = 403
-    code = "not_allowed"
 
-
-class NotFound(RequestError):
+class NotFound(RequestError, status=404, code="not_found"):
     """No such feature."""
 
-    status = 404
-    code = "not_found"
 
-
-class TooLarge(RequestError):
+class TooLarge(RequestError, status=413, code="too_large"):
     """The request does not fit the body limit or the token budget."""
 
-    status = 413
-    code = "too_large"
 
-
-class Invalid(RequestError):
+class Invalid(RequestError, status=422, code="invalid"):
     """The input does not fit the feature's schema."""
 
-    status = 422
-    code = "invalid"
 
-
-class Blocked(RequestError):
+class Blocked(RequestError, status=422, code="blocked"):
     """The guard refused the input or the output; `flags` say what it saw."""
-
-    status = 422
-    code = "blocked"
 
     def __init__(self, message: str, flags: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.flags = flags
 
 
-class RateLimited(RequestError):
+class RateLimited(RequestError, status=429, code="rate_limited"):
     """Too many requests from this tenant."""
-
-    status = 429
-    code = "rate_limited"
 
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
-class QueueFull(RequestError):
+class QueueFull(RequestError, status=429, code="queue_full"):
     """Too many jobs wait."""
 
-    status = 429
-    code = "queue_full"
     retry_after_s = 5
 
 
-class Unavailable(AppError):
+class Unavailable(AppError, status=503, code="unavailable"):
     """The database is away."""
 
-    status = 503
-    code = "unavailable"
     retry_after_s = 5
 
 
-class EncoderDown(AppError):
+class EncoderDown(AppError, status=503, code="encoder_down"):
     """A text gets no vector: the embedding model fails, rests, or has too much to do."""
 
-    status = 503
-    code = "encoder_down"
 
-
-class TiersExhausted(AppError):
+class TiersExhausted(AppError, status=503, code="no_model"):
     """Every model failed; the reasons, `faults`, go to the log and to the gate, not to the caller."""
 
-    status = 503
-    code = "no_model"
     retry_after_s = 5
 
     def __init__(self, faults: list[str]) -> None:

@@ -7,11 +7,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID  # two seconds: the worker alone imports this
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import make_url
 
 from app import db, pipeline, problems, results, slots
 from app.access import Caller
@@ -39,14 +38,11 @@ Job = Callable[[str], Coroutine[Any, Any, None]]
 @asynccontextmanager
 async def work(services: Services, slot: Slot) -> AsyncIterator[None]:
     """Take jobs and run them until the block ends; then let those that run come to their end."""
-    from dbos import DBOS  # it costs two seconds of every start, and only a worker needs it
-
     config = services.plan.settings
-    engine = queue_engine(config)
     DBOS(
         config={
-            "name": "app", "system_database_url": queue_url(config), "system_database_engine": engine,
-            "executor_id": slot.name, "application_version": VERSION, "log_level": "ERROR",
+            "name": "app", "system_database_engine": queue_engine(config), "executor_id": slot.name,
+            "application_version": VERSION, "log_level": "ERROR",
         }
     )  # fmt: skip
     job = DBOS.workflow(name="answer")(DBOS.step(name="run")(runner(services)))
@@ -80,22 +76,14 @@ async def delivered(services: Services, name: str) -> bool:
     """Whether the database was there; while something else is away, a job waits again and holds up nobody."""
     try:
         with db.reached():
-            await attempt(services, name)
+            await deliver(services, name)
     except Unavailable:
         return False
     return True
 
 
-async def attempt(services: Services, name: str) -> None:
-    """Deliver a job, or put it back."""
-    try:
-        await deliver(services, name)
-    except Unavailable:
-        await results.put_back(services.engine, name, PUT_BACK_S)
-
-
 async def deliver(services: Services, name: str) -> None:
-    """Answer a kept request; done twice, the first answer and the first usage row stay."""
+    """Answer a kept request, or put it back; done twice, the first answer and the first usage row stay."""
     found = await results.load(services.engine, name)
     if found is None or found.body is not None:
         return
@@ -103,7 +91,8 @@ async def deliver(services: Services, name: str) -> None:
     try:
         await pipeline.answer(services, asked(services, found))
     except Unavailable:
-        raise
+        await results.put_back(services.engine, name, PUT_BACK_S)
+        return
     except Exception as fault:  # a refusal is a result too, and so is a fault: somebody waits for an end
         error = fault
     await services.recorder.flush()
@@ -117,10 +106,8 @@ def asked(services: Services, found: Result) -> Ask:
         given = feature.Input.model_validate(found.given)
     except (KeyError, ValueError) as error:
         raise Invalid(f"feature '{found.feature}' is gone or takes other input now; ask again") from error
-    caller, said = Caller(found.tenant_id), found.conversation_id
-    return Ask(
-        feature, given, caller=caller, user=found.user_id, conversation=said, durable=True, id=found.id
-    )
+    who, said = Caller(found.tenant_id), found.conversation_id
+    return Ask(feature, given, caller=who, user=found.user_id, conversation=said, durable=True, id=found.id)
 
 
 async def settle(services: Services, name: str, error: Exception) -> None:
@@ -139,13 +126,12 @@ async def settle(services: Services, name: str, error: Exception) -> None:
 
 async def feed(services: Services, job: Job) -> None:
     """Hand what waits to the queue, end what it lost, and forget what has expired, for ever."""
-    loop = asyncio.get_running_loop()
-    tidy_s = loop.time()
+    tidy_s = time.monotonic()
     while True:
         try:
             await hand_over(services, job)
-            if loop.time() >= tidy_s:
-                tidy_s = loop.time() + TIDY_EVERY_S
+            if time.monotonic() >= tidy_s:
+                tidy_s = time.monotonic() + TIDY_EVERY_S
                 await end_lost(services)
                 await results.forget(services.engine)
                 await prune()
@@ -157,8 +143,6 @@ async def feed(services: Services, job: Job) -> None:
 
 async def adopt(services: Services, slot: Slot) -> None:
     """Take over the jobs of workers that were dead at two looks: one whose database restarted is not."""
-    from dbos import DBOS
-
     before: set[str] = set()
     while True:
         found: set[str] = set()
@@ -175,8 +159,6 @@ async def adopt(services: Services, slot: Slot) -> None:
 
 async def hand_over(services: Services, job: Job) -> None:
     """Put waiting results into the queue, a part of it for each tenant; the same id is never queued twice."""
-    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
-
     found = await results.due(services.engine, limit=100)
     for item in found:
         # The same try has the same id; what waits anew, or is asked anew under an old name, is another try.
@@ -189,43 +171,35 @@ async def hand_over(services: Services, job: Job) -> None:
 
 async def end_lost(services: Services) -> None:
     """Say of jobs that the queue gave up, or has not any more, that they failed."""
-    from dbos import DBOS
-
     if not (names := await results.overdue(services.engine, timedelta(seconds=TIDY_EVERY_S), limit=100)):
         return
-    alive = await DBOS.list_workflows_async(
-        workflow_id_prefix=[f"{name}-" for name in names], status=ALIVE, load_input=False, load_output=False
-    )
-    for name in set(names) - {job.workflow_id.rpartition("-")[0] for job in alive}:
+    alive = await tries(workflow_id_prefix=[f"{name}-" for name in names], status=ALIVE)
+    for name in set(names) - {tried.rpartition("-")[0] for tried in alive}:
         await settle(services, name, AppError())
 
 
 async def prune() -> None:
     """Take what has ended a while ago out of the queue's tables."""
-    from dbos import DBOS
-
     until = (db.now() - timedelta(seconds=TIDY_EVERY_S)).isoformat()
-    ended = await DBOS.list_workflows_async(
-        status=ENDED, completed_before=until, limit=1_000, load_input=False, load_output=False
-    )
-    if ended:
-        await DBOS.delete_workflows_async([job.workflow_id for job in ended])
+    if ended := await tries(status=ENDED, completed_before=until, limit=1_000):
+        await DBOS.delete_workflows_async(ended)
 
 
-def queue_url(config: Settings) -> str:
-    """Where the queue lies: beside the app's own data, a file of its own with SQLite."""
-    if config.database_url.startswith("sqlite"):
-        return f"sqlite:///{(config.var_dir / 'jobs.db').as_posix()}"
-    return config.database_url
+async def tries(**which: Any) -> list[str]:
+    """The queue's ids of what it has of this kind."""
+    found = await DBOS.list_workflows_async(load_input=False, load_output=False, **which)
+    return [job.workflow_id for job in found]
 
 
 def queue_engine(config: Settings) -> Engine:
-    """The queue's engine; without these pragmas SQLite lets a worker and the queue lock each other out."""
-    url = make_url(queue_url(config))
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=10, pool_pre_ping=True)
-    Path(config.var_dir).mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, pool_size=10)
+    """The queue lies beside the app's own data; with SQLite it is a file of its own.
+
+    Without these pragmas SQLite lets a worker and the queue lock each other out.
+    """
+    if not config.database_url.startswith("sqlite"):
+        return create_engine(config.database_url, pool_size=10, pool_pre_ping=True)
+    config.var_dir.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{(config.var_dir / 'jobs.db').as_posix()}", pool_size=10)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:

@@ -20,7 +20,8 @@ class LimitBody:
             return await self.app(scope, receive, send)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self.max_bytes:
-            return await self.refuse(scope, receive, send)
+            refusal = problems.respond(problems.problem(413, "too_large", self.detail))
+            return await refusal(scope, receive, send)
         taken = 0
 
         async def counted() -> Message:
@@ -33,7 +34,3 @@ class LimitBody:
             return message
 
         return await self.app(scope, counted, send)
-
-    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 413 with the limit."""
-        await problems.respond(problems.problem(413, "too_large", self.detail))(scope, receive, send)

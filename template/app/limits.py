@@ -31,14 +31,13 @@ class Limits:
     async def check(self, tenant: str, per_minute: int | None = None) -> None:
         """Count one request, against the tenant's own rate if it has one; raise RateLimited with the wait."""
         item = RateLimitItemPerMinute(per_minute or self.per_minute)
-        if self.window is self.own or time.monotonic() < self.away_s:
-            return await count(self.own, item, tenant)
-        try:
-            return await count(self.window, item, tenant)
-        except StorageError:
-            log.warning("the store of rate limits is away; this process counts alone")
-            self.away_s = time.monotonic() + AWAY_S
-            return await count(self.own, item, tenant)
+        if self.window is not self.own and time.monotonic() >= self.away_s:
+            try:
+                return await count(self.window, item, tenant)
+            except StorageError:
+                log.warning("the store of rate limits is away; this process counts alone")
+                self.away_s = time.monotonic() + AWAY_S
+        return await count(self.own, item, tenant)
 
 
 async def count(window: MovingWindowRateLimiter, item: RateLimitItemPerMinute, tenant: str) -> None:

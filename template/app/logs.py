@@ -24,13 +24,10 @@ def configure(settings: Settings) -> None:
         structlog.processors.format_exc_info,
         clean,
     ]
-    render: Any = structlog.processors.JSONRenderer()
-    if settings.log_format == "console":
-        render = structlog.dev.ConsoleRenderer(colors=False)
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
-    )
+    console = settings.log_format == "console"
+    render = structlog.dev.ConsoleRenderer(colors=False) if console else structlog.processors.JSONRenderer()
+    steps = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, render]
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=steps)
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     root = logging.getLogger()

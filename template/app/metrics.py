@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -19,19 +20,14 @@ class Metrics:
     def __init__(self, objectives_s: Mapping[str, float]) -> None:
         edges = sorted({*LATENCY_S, *objectives_s.values()})
         self.registry = CollectorRegistry()
-        at = self.registry
-        self.requests = Counter("app_requests", "Requests", ["feature", "outcome", "cached"], registry=at)
-        self.seconds = Histogram(
-            "app_request_seconds", "Latency but of refusals", ["feature"], buckets=edges, registry=at
-        )
-        self.first = Histogram(
-            "app_first_token_seconds", "Time to first token", ["feature"], buckets=edges, registry=at
-        )
-        self.tokens = Counter("app_tokens", "Tokens", ["feature", "model", "kind"], registry=at)
-        self.cost = Counter(
-            "app_cost_usd", "Dollars where the price is known", ["feature", "model"], registry=at
-        )
-        self.flags = Counter("app_guard_flags", "What the guard found", ["feature", "flag"], registry=at)
+        counter = partial(Counter, registry=self.registry)
+        seconds = partial(Histogram, labelnames=["feature"], buckets=edges, registry=self.registry)
+        self.requests = counter("app_requests", "Requests", ["feature", "outcome", "cached"])
+        self.seconds = seconds("app_request_seconds", "Latency but of refusals")
+        self.first = seconds("app_first_token_seconds", "Time to first token")
+        self.tokens = counter("app_tokens", "Tokens", ["feature", "model", "kind"])
+        self.cost = counter("app_cost_usd", "Dollars where the price is known", ["feature", "model"])
+        self.flags = counter("app_guard_flags", "What the guard found", ["feature", "flag"])
         for name in objectives_s:
             self.seconds.labels(name)
             for outcome, cached in itertools.product(SERVED, ("false", "true")):

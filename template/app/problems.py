@@ -15,23 +15,20 @@ from app.errors import AppError
 log = logging.getLogger(__name__)
 
 UNKNOWN: dict[str, object] = {
-    "title": "Internal Server Error",
-    "status": 500,
-    "code": "internal",
+    "title": "Internal Server Error", "status": 500, "code": "internal",
     "detail": "something went wrong on our side; the log has it under the request's id",
-}
+}  # fmt: skip
 
 
 def describe(error: AppError, id: str = "") -> dict[str, object]:
     """The body of an error that the caller may read; a fault of ours is logged with its place."""
-    more: dict[str, object] = {"request_id": id} if id else {}
     if error.status >= 500 and not error.reported:
         report(error, id)
     if error.status == 500:
         return unknown(id)
-    if error.retry_after_s:
-        more["retry_after_s"] = error.retry_after_s
-    return problem(error.status, error.code, str(error), **more)
+    more = {"request_id": id, "retry_after_s": error.retry_after_s}
+    said = {name: value for name, value in more.items() if value}
+    return problem(error.status, error.code, str(error), **said)
 
 
 def unknown(id: str = "") -> dict[str, object]:

@@ -5,17 +5,13 @@ from app.conversation import History
 from app.events import ignore
 from app.features import Feature
 from app.pii import Vault
+from app.results import Owner
 from app.services import Services
 from app.tiers import Bill, Call, Target
 
 
 async def history(
-    services: Services,
-    feature: Feature,
-    owner: tuple[str, str, str],
-    targets: list[Target],
-    vault: Vault,
-    bill: Bill,
+    services: Services, feature: Feature, owner: Owner, targets: list[Target], vault: Vault, bill: Bill
 ) -> tuple[History, int]:
     """The history of (tenant, user, conversation), and how many of its turns were summarised now."""
     if not owner[2]:

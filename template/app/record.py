@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import db
-from app.db import Result, Spend, Usage
+from app.db import Json, Result, Spend, Usage
 from app.errors import Unavailable
 from app.metrics import Metrics
 from app.row import Row
@@ -35,13 +35,8 @@ class Entry:
     """What one request leaves: its usage row, its result, or both; `written` tells when it is safe."""
 
     row: Row | None
-    result: dict[str, Any] | None
+    result: Json | None
     written: asyncio.Future[bool]
-
-    @property
-    def is_dropped(self) -> bool:
-        """Whether nobody waits for it any more: its caller was told that it is not kept."""
-        return self.written.cancelled()
 
     def settle(self, *, safe: bool) -> None:
         """Tell who waits."""
@@ -65,12 +60,12 @@ class Recorder:
         if self.fault:
             raise Unavailable(f"{self.fault}; try again in a few seconds")
 
-    def save(self, row: Row, result: dict[str, Any] | None = None) -> asyncio.Future[bool]:
+    def save(self, row: Row, result: Json | None = None) -> asyncio.Future[bool]:
         """Count a finished request and queue what it leaves; the future tells when it is written."""
         self.metrics.count(row)
         return self.put(row, result)
 
-    def put(self, row: Row | None, result: dict[str, Any] | None) -> asyncio.Future[bool]:
+    def put(self, row: Row | None, result: Json | None) -> asyncio.Future[bool]:
         """Queue an entry."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.waiting.put_nowait(Entry(row, result, written))
@@ -81,9 +76,9 @@ class Recorder:
         self.due.set()
         await asyncio.wait([written], timeout=KEEP_S)
 
-    async def keep(self, result: dict[str, Any], row: Row | None = None) -> bool:
+    async def keep(self, result: Json) -> bool:
         """Write a result now; False if the database did not take it within KEEP_S seconds."""
-        written = self.put(row, result)
+        written = self.put(None, result)
         self.due.set()
         try:
             return await asyncio.wait_for(written, KEEP_S)
@@ -116,17 +111,18 @@ class Recorder:
                 log.warning("usage rows wait for the database", extra={"count": len(group), "fault": fault})
                 await self.rest(next(pauses_s), fault)
         except Exception as error:  # the writer must outlive any row: without it no request is billed
-            return await self.one_by_one(group, type(error).__name__)
-        self.fault = ""
-        for entry in group:
-            entry.settle(safe=True)
-        return None
+            await self.one_by_one(group, type(error).__name__)
+        else:
+            self.fault = ""
+            for entry in group:
+                entry.settle(safe=True)
 
     async def attempt(self, group: list[Entry]) -> str:
         """Write a group in one transaction; where the database is away, what it said."""
         try:
             async with self.engine.begin() as connection:
-                await write(connection, [entry for entry in group if not entry.is_dropped])
+                # Of one that is cancelled the caller was told that it is not kept.
+                await write(connection, [entry for entry in group if not entry.written.cancelled()])
         except db.AWAY as error:
             return type(error).__name__
         return ""

@@ -2,14 +2,14 @@
 
 import time
 from collections import Counter
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app import db
-from app.db import Result
+from app.db import Json, Result
 from app.errors import NotFound, QueueFull
 from app.row import Row
 
@@ -19,30 +19,29 @@ COUNT_EVERY_S = 0.25
 MAX_TURNS = 1_000
 OPEN = ("waiting", "queued")
 SETTLED = ("done", "failed")
+Owner = tuple[str, str, str]  # of a turn: tenant, user and conversation
 
 
 def new(
-    row: Row,
-    given: dict[str, Any],
-    conversation: str,
-    keep_days: int,
-    state: str,
-    body: dict[str, Any] | None = None,
-    lease_s: float = 0,
-) -> dict[str, Any]:
-    """The columns of a result, with or without its answer."""
+    row: Row, given: Json, conversation: str, days: int, state: str, body: Json | None, lease_s: float = 0
+) -> Json:
+    """The columns of a result, with or without its answer, to be kept for so many days."""
     return {
         "id": row.id, "tenant_id": row.tenant_id, "user_id": row.user_id, "conversation_id": conversation,
         "feature": row.feature, "given": given, "state": state, "body": body, "summary": "",
-        "lease_until": db.now() + timedelta(seconds=lease_s) if lease_s else None, "created_at": row.at,
-        "expires_at": row.at + max(SHORTEST, timedelta(days=keep_days)),
+        "lease_until": until(lease_s) if lease_s else None, "created_at": row.at,
+        "expires_at": row.at + max(SHORTEST, timedelta(days=days)),
     }  # fmt: skip
+
+
+def until(wait_s: float) -> datetime:
+    """The time in so many seconds."""
+    return db.now() + timedelta(seconds=wait_s)
 
 
 async def fetch(engine: AsyncEngine, tenant: str, name: str) -> Result:
     """A result of this tenant; raise NotFound for any other, so that nobody learns which ids exist."""
-    async with AsyncSession(engine) as session:
-        found = await session.get(Result, name)
+    found = await load(engine, name)
     if found is None or found.tenant_id != tenant or is_expired(found):
         raise NotFound(f"no result '{name[:40]}'")
     return found
@@ -54,7 +53,7 @@ def is_expired(found: Result) -> bool:
 
 
 async def load(engine: AsyncEngine, name: str) -> Result | None:
-    """A result by its id, for the worker."""
+    """A result by its id, whoever's it is."""
     async with AsyncSession(engine) as session:
         return await session.get(Result, name)
 
@@ -89,10 +88,8 @@ class Queue:
 
 async def hold(engine: AsyncEngine, names: list[str], lease_s: float) -> None:
     """Say that this process still writes these results."""
-    until = db.now() + timedelta(seconds=lease_s)
-    async with engine.begin() as connection:
-        mine = (Result.id.in_(names), Result.state == "running")
-        await connection.execute(update(Result).where(*mine).values(lease_until=until))
+    mine = Result.id.in_(names), Result.state == "running"
+    await db.execute(engine, update(Result).where(*mine).values(lease_until=until(lease_s)))
 
 
 async def due(engine: AsyncEngine, limit: int) -> list[Result]:
@@ -100,47 +97,40 @@ async def due(engine: AsyncEngine, limit: int) -> list[Result]:
     is_over = Result.lease_until < db.now()
     waiting = (Result.state == "waiting") & (Result.lease_until.is_(None) | is_over)
     dead = (Result.state == "running") & is_over
-    query = select(Result).where(waiting | dead).order_by(Result.created_at).limit(limit)
-    async with AsyncSession(engine) as session:
-        return list(await session.scalars(query))
+    query = select(Result).where(waiting | dead).order_by(Result.created_at)
+    return await db.rows(engine, query.limit(limit))
 
 
 async def queued(engine: AsyncEngine, names: list[str]) -> None:
     """Say that the job queue has these now."""
     open_ = (Result.id.in_(names), Result.state.in_(("waiting", "running")))
-    async with engine.begin() as connection:
-        await connection.execute(update(Result).where(*open_).values(state="queued", lease_until=None))
+    await db.execute(engine, update(Result).where(*open_).values(state="queued", lease_until=None))
 
 
 async def put_back(engine: AsyncEngine, name: str, wait_s: float) -> None:
     """Let a job wait again, so long at least: what it needs is away."""
-    values = {"state": "waiting", "lease_until": db.now() + timedelta(seconds=wait_s)}
-    async with engine.begin() as connection:
-        mine = Result.id == name, Result.state.not_in(SETTLED)
-        await connection.execute(update(Result).where(*mine).values(values))
+    mine = Result.id == name, Result.state.not_in(SETTLED)
+    await db.execute(engine, update(Result).where(*mine).values(state="waiting", lease_until=until(wait_s)))
 
 
 async def overdue(engine: AsyncEngine, age: timedelta, limit: int) -> list[str]:
     """The ids of the oldest results that the job queue has had for so long."""
     taken = Result.state.in_(("queued", "running")), Result.lease_until.is_(None)
     query = select(Result.id).where(*taken, Result.created_at < db.now() - age)
-    async with AsyncSession(engine) as session:
-        return list(await session.scalars(query.order_by(Result.created_at).limit(limit)))
+    return await db.rows(engine, query.order_by(Result.created_at).limit(limit))
 
 
 async def forget(engine: AsyncEngine) -> int:
     """Delete what has expired; returns how many results went."""
     expired = Result.state.in_(SETTLED), Result.expires_at < db.now()
-    async with engine.begin() as connection:
-        return (await connection.execute(delete(Result).where(*expired))).rowcount
+    return await db.execute(engine, delete(Result).where(*expired))
 
 
 async def turns(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> list[Result]:
     """The last MAX_TURNS turns of a conversation, the oldest first; of its own tenant and user alone."""
     query = select(Result).where(*owned(tenant, user, conversation), Result.state == "done")
-    async with AsyncSession(engine) as session:
-        newest = query.order_by(Result.created_at.desc(), Result.id.desc()).limit(MAX_TURNS)
-        return list(await session.scalars(newest))[::-1]
+    newest = query.order_by(Result.created_at.desc(), Result.id.desc()).limit(MAX_TURNS)
+    return (await db.rows(engine, newest))[::-1]
 
 
 async def recent(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> list[Result]:
@@ -149,27 +139,21 @@ async def recent(engine: AsyncEngine, tenant: str, user: str, conversation: str)
     last = select(func.max(Result.created_at)).where(*held, Result.summary != "").scalar_subquery()
     fresh = or_(last.is_(None), Result.created_at >= last)
     query = select(Result).where(*held, Result.state == "done", fresh)
-    async with AsyncSession(engine) as session:
-        return list(await session.scalars(query.order_by(Result.created_at, Result.id)))
+    return await db.rows(engine, query.order_by(Result.created_at, Result.id))
 
 
 async def erase(engine: AsyncEngine, tenant: str, user: str, conversation: str) -> int:
     """Delete a conversation; returns how many turns went."""
-    async with engine.begin() as connection:
-        done = await connection.execute(delete(Result).where(*owned(tenant, user, conversation)))
-    return done.rowcount
+    return await db.execute(engine, delete(Result).where(*owned(tenant, user, conversation)))
 
 
 async def summarise(engine: AsyncEngine, name: str, summary: str) -> None:
     """Keep what was said up to and with this turn in short."""
     summary = summary.replace("\0", " ")  # PostgreSQL takes it in JSON, not in a text
-    async with engine.begin() as connection:
-        await connection.execute(update(Result).where(Result.id == name).values(summary=summary))
+    await db.execute(engine, update(Result).where(Result.id == name).values(summary=summary))
 
 
 def owned(tenant: str, user: str, conversation: str) -> tuple[Any, ...]:
     """The rows of one conversation that are not expired."""
-    return (
-        Result.tenant_id == tenant, Result.user_id == user, Result.conversation_id == conversation,
-        Result.expires_at > db.now(),
-    )  # fmt: skip
+    mine = Result.tenant_id == tenant, Result.user_id == user, Result.conversation_id == conversation
+    return *mine, Result.expires_at > db.now()

@@ -51,8 +51,7 @@ async def plant(engine: AsyncEngine) -> tuple[list[str], int]:
 
 async def remove_traffic(engine: AsyncEngine) -> int:
     """Take the sample traffic out; returns how many rows went."""
-    async with engine.begin() as connection:
-        return (await connection.execute(delete(Usage).where(Usage.model == MODEL))).rowcount
+    return await db.execute(engine, delete(Usage).where(Usage.model == MODEL))
 
 
 def traffic(today: datetime) -> Iterator[dict[str, object]]:

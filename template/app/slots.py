@@ -33,6 +33,9 @@ class Slot:
     connection: AsyncConnection | None = None
 
 
+Holding = AbstractAsyncContextManager[Slot | None]
+
+
 @asynccontextmanager
 async def take(engine: AsyncEngine, var: Path) -> AsyncIterator[Slot]:
     """Hold the first free slot until this process ends or dies; raise ConfigError when all are taken."""
@@ -76,13 +79,11 @@ async def dead(engine: AsyncEngine, var: Path, own: str) -> AsyncIterator[str]:
                     yield name
 
 
-def first_free(
-    engine: AsyncEngine, var: Path, names: Sequence[str]
-) -> AbstractAsyncContextManager[Slot | None]:
+def first_free(engine: AsyncEngine, var: Path, names: Sequence[str]) -> Holding:
     """Hold the first name that nobody holds; None when all are taken."""
-    return (
-        in_database(engine, names) if engine.dialect.name == "postgresql" else in_files(var / "slots", names)
-    )
+    if engine.dialect.name == "postgresql":
+        return in_database(engine, names)
+    return in_files(var / "slots", names)
 
 
 @asynccontextmanager
@@ -90,13 +91,9 @@ async def in_files(folder: Path, names: Sequence[str]) -> AsyncIterator[Slot | N
     """On one machine: a locked file a slot."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     for name in names:
-        lock = FileLock(folder / f"{name}.lock", blocking=False)
-        try:
-            with lock:
-                yield Slot(name)
-                return
-        except Timeout:
-            continue
+        with suppress(Timeout), FileLock(folder / f"{name}.lock", blocking=False):
+            yield Slot(name)
+            return
     yield None
 
 

@@ -5,7 +5,8 @@ import hmac
 import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 
@@ -65,37 +66,36 @@ def require_limits(values: Mapping[str, Limit]) -> None:
 async def change(engine: AsyncEngine, tenant: str, **values: Limit) -> None:
     """Set `paused`, `budget_usd`, `budget_tokens` or `rate_per_minute`; raise Invalid or NotFound."""
     require_limits(values)
-    async with AsyncSession(engine) as session, session.begin():
-        await require(session, tenant)
+    async with about(engine, tenant) as session:
         await session.execute(update(Tenant).where(Tenant.id == tenant).values(**values))
 
 
-async def require(session: AsyncSession, tenant: str) -> None:
-    """Raise NotFound unless the tenant is there."""
-    if await session.get(Tenant, tenant) is None:
-        raise NotFound(f"no tenant '{tenant}'; see: uv run app tenant list")
+@asynccontextmanager
+async def about(engine: AsyncEngine, tenant: str) -> AsyncIterator[AsyncSession]:
+    """A transaction about a tenant; raise NotFound unless it is there."""
+    async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+        if await session.get(Tenant, tenant) is None:
+            how = f"create it with: uv run app tenant add {tenant}; all: uv run app tenant list"
+            raise NotFound(f"no tenant '{tenant}'; {how}")
+        yield session
 
 
 async def spent(engine: AsyncEngine) -> dict[str, Spend]:
     """What each tenant spent in this month (UTC), by its name."""
-    async with AsyncSession(engine) as session:
-        rows = await session.scalars(select(Spend).where(Spend.month == f"{db.now():%Y-%m}"))
-        return {row.tenant_id: row for row in rows}
+    rows = await db.rows(engine, select(Spend).where(Spend.month == f"{db.now():%Y-%m}"))
+    return {row.tenant_id: row for row in rows}
 
 
 async def keys(engine: AsyncEngine, tenant: str) -> list[ApiKey]:
     """The tenant's keys, the newest first; only their last four characters are known."""
-    async with AsyncSession(engine) as session:
-        await require(session, tenant)
+    async with about(engine, tenant) as session:
         query = select(ApiKey).where(ApiKey.tenant_id == tenant).order_by(ApiKey.created_at.desc())
         return list(await session.scalars(query))
 
 
 async def create_key(engine: AsyncEngine, config: Settings, tenant: str) -> str:
     """A new key for the tenant; the only time that it can be read."""
-    async with AsyncSession(engine) as session, session.begin():
-        if await session.get(Tenant, tenant) is None:
-            raise NotFound(f"no tenant '{tenant}'; create it with: uv run app tenant add {tenant}")
+    async with about(engine, tenant) as session:
         return new_key(session, config, tenant)
 
 
@@ -110,8 +110,7 @@ async def rotate_key(engine: AsyncEngine, config: Settings, tenant: str, overlap
     """A new key; the others end after the overlap, or at the earlier time that they have."""
     ends, held = db.now() + overlap, ApiKey.expires_at
     later = (ApiKey.tenant_id == tenant, ApiKey.revoked_at.is_(None), or_(held.is_(None), held > ends))
-    async with AsyncSession(engine) as session, session.begin():
-        await require(session, tenant)
+    async with about(engine, tenant) as session:
         await session.execute(update(ApiKey).where(*later).values(expires_at=ends))
         return new_key(session, config, tenant)
 
@@ -120,13 +119,11 @@ async def revoke_keys(engine: AsyncEngine, tenant: str, hint: str = "") -> int:
     """Revoke the tenant's keys, or the one that ends in `hint`; returns how many were live."""
     live = [ApiKey.tenant_id == tenant, ApiKey.revoked_at.is_(None)]
     live += [ApiKey.hint == hint] if hint else []
-    async with AsyncSession(engine) as session, session.begin():
-        await require(session, tenant)
+    async with about(engine, tenant) as session:
         done = await session.execute(update(ApiKey).where(*live).values(revoked_at=db.now()))
         return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 async def every(engine: AsyncEngine) -> list[Tenant]:
     """All tenants, by name."""
-    async with AsyncSession(engine) as session:
-        return list(await session.scalars(select(Tenant).order_by(Tenant.id)))
+    return await db.rows(engine, select(Tenant).order_by(Tenant.id))

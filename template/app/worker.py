@@ -17,12 +17,12 @@ def run(*, reload: bool, beside: bool) -> None:
     """Run one worker; with `reload` again at each change of a file, with `beside` until its input ends."""
     if beside:
         threading.Thread(target=stop_at_end_of_input, daemon=True).start()
-    if not reload:
-        return serve()
-    import watchfiles
+    if reload:
+        import watchfiles
 
-    watchfiles.run_process(*FOLDERS, target=serve)
-    return None
+        watchfiles.run_process(*FOLDERS, target=serve)
+    else:
+        serve()
 
 
 def stop_at_end_of_input() -> None:

@@ -164,7 +164,10 @@ def test_alerts_are_listed_the_open_ones_first_and_with_all_the_ended_too(prepar
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("tenant", "key", "nobody"), "no tenant 'nobody'; create it with: uv run app tenant add nobody"),
+        (
+            ("tenant", "key", "nobody"),
+            "no tenant 'nobody'; create it with: uv run app tenant add nobody; all: uv run app tenant list",
+        ),
         (("tenant", "add", "No Slug"), "tenant 'No Slug': use a-z, 0-9 and dashes, at most 40 characters"),
     ],
 )

@@ -1,6 +1,8 @@
 """Requests that are taken now and answered later: named once, bounded, fair."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -123,3 +125,10 @@ async def test_a_tenant_with_many_jobs_does_not_hold_up_another(project):
                 assert (await processes.result(site.http, last.json()["id"], **one)).status_code == 200
                 codes = [(await site.http.get(r.headers["location"], headers=many)).status_code for r in sent]
     assert codes.count(202) > 12
+
+
+@pytest.mark.slow
+def test_a_process_that_runs_no_jobs_does_not_import_the_queue(project):
+    code = "import sys, app.cli, app.web; print('dbos' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=kit.ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
