@@ -114,10 +114,10 @@ class Services:
 def plan(config: Settings) -> Plan:
     """Read and check all files; raise one ConfigError with the faults of all of them."""
     faults: list[Fault] = []
-    found = features.attempt(faults, lambda: features.load_all(config.features_dir))
-    registry = features.attempt(faults, lambda: models.load(config.config_dir))
-    rules = features.attempt(faults, lambda: policy.load(config.config_dir))
-    core = features.attempt(faults, lambda: flags.load(config.config_dir))
+    found = features.attempt(faults, features.load_all, config.features_dir)
+    registry = features.attempt(faults, models.load, config.config_dir)
+    rules = features.attempt(faults, policy.load, config.config_dir)
+    core = features.attempt(faults, flags.load, config.config_dir)
     if found is not None and registry and rules:
         faults += agreement.contradictions(config, found, registry, rules)
         tiers = {model.tier for model in registry.models.values()}
