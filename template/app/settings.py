@@ -67,16 +67,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        cls, settings_cls: type[BaseSettings], *args: Any, **others: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add config/app.toml as the last source."""
-        toml = TomlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, dotenv_settings, file_secret_settings, toml
+        usual = super().settings_customise_sources(settings_cls, *args, **others)
+        return *usual, TomlConfigSettingsSource(settings_cls)
 
 
 def load(**given: Any) -> Settings:
