@@ -20,10 +20,8 @@ def contradictions(
     for feature in found.values():
         toml, spec = feature.folder / "feature.toml", feature.spec
         for tier in set(spec.tiers) - tiers:
-            listed = ", ".join(sorted(tiers))
-            faults.append(
-                Fault(toml, "tiers", f"no model has tier '{tier}' in models.toml (known: {listed})")
-            )
+            what = f"no model has tier '{tier}' in models.toml (known: {', '.join(sorted(tiers))})"
+            faults.append(Fault(toml, "tiers", what))
         rule = rules.use_cases.get(spec.use_case)
         if rule is None:
             what = f"'{spec.use_case}' is not in policy.toml (known: {policy.known(rules)})"

@@ -6,21 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app import (
-    budget,
-    cache,
-    flags,
-    guard,
-    leak,
-    outcome,
-    policy,
-    recall,
-    reply,
-    shape,
-    shelf,
-    text,
-    tiers,
-)
+from app import budget, cache, flags, guard, leak, outcome, policy, recall, reply, shape, shelf, text, tiers
 from app.access import Caller
 from app.ask import Ask
 from app.conversation import History
