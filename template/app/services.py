@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -104,10 +104,8 @@ class Services:
     def target(self, feature: Feature, name: str, model: Model) -> Target:
         """One of them, made once: its JSON schema costs more than the rest of a request."""
         if (feature.name, name) not in self.asked:
-            wanted = shape.wanted(feature, model)
-            self.asked[feature.name, name] = Target(
-                name, model, self.clients[name], self.breakers[name], *wanted
-            )
+            held = self.clients[name], self.breakers[name], *shape.wanted(feature, model)
+            self.asked[feature.name, name] = Target(name, model, *held)
         return self.asked[feature.name, name]
 
 
@@ -180,30 +178,25 @@ async def start(found: Plan) -> AsyncIterator[Services]:
         settings.pepper(found.settings)
     if faults := [*models.verify(found.registry, found.settings.config_dir), *unindexed(found)]:
         raise ConfigError(faults)
-    engine = db.connect(found.settings.database_url)
-    answers = Answers(found.settings.cache_url)
-    async with clients.pool(found.registry, found.settings.model_timeout_s) as http:
-        recorder = None
-        library = Library({}, answers, found.settings.index_url)
-        try:
-            await db.require(engine)
-            objectives_s = {f.name: f.spec.slo.p95_ms / 1000 for f in found.features.values()}
-            library.encoders = encoders(found, http)
-            callers = clients.connect(found.registry, found.settings, http)
-            recorder = Recorder(engine, Metrics(objectives_s))
-            counters = Limits(found.settings.rate_per_minute, found.settings.limits_url)
-            access = Access(engine, found.settings)
-            breakers = {name: Breaker() for name in callers}
-            queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
-            yield Services(
-                found, engine, access, callers, breakers, answers, library, counters, recorder, queue
-            )
-        finally:
-            if recorder:
-                await recorder.close()
-            library.close()
-            await answers.close()
-            await engine.dispose()
+    async with AsyncExitStack() as opened:
+        pool = clients.pool(found.registry, found.settings.model_timeout_s)
+        http = await opened.enter_async_context(pool)
+        engine = db.connect(found.settings.database_url)
+        opened.push_async_callback(engine.dispose)
+        answers = Answers(found.settings.cache_url)
+        opened.push_async_callback(answers.close)
+        await db.require(engine)
+        objectives_s = {f.name: f.spec.slo.p95_ms / 1000 for f in found.features.values()}
+        library = Library(encoders(found, http), answers, found.settings.index_url)
+        opened.callback(library.close)
+        callers = clients.connect(found.registry, found.settings, http)
+        recorder = Recorder(engine, Metrics(objectives_s))
+        opened.push_async_callback(recorder.close)
+        counters = Limits(found.settings.rate_per_minute, found.settings.limits_url)
+        access = Access(engine, found.settings)
+        breakers = {name: Breaker() for name in callers}
+        queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
+        yield Services(found, engine, access, callers, breakers, answers, library, counters, recorder, queue)
 
 
 async def rehearse(found: Plan) -> None:
