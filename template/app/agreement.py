@@ -7,13 +7,10 @@ from app.errors import Fault
 from app.features import Feature
 from app.models import Registry
 from app.policy import Policy
-from app.settings import Settings
 from app.shelf import Source
 
 
-def contradictions(
-    config: Settings, found: dict[str, Feature], registry: Registry, rules: Policy
-) -> list[Fault]:
+def contradictions(var: Path, found: dict[str, Feature], registry: Registry, rules: Policy) -> list[Fault]:
     """What features name and other files lack: tiers, use cases, corpora."""
     tiers = {model.tier for model in registry.models.values()}
     faults: list[Fault] = []
@@ -29,7 +26,7 @@ def contradictions(
         elif spec.guard.pii == "off" and (unseen := {"personal", "secret"} - rule.data_classes):
             what = f"off finds no {' or '.join(sorted(unseen))} data, which '{spec.use_case}' does not allow"
             faults.append(Fault(toml, "guard.pii", f"{what}: write flag, redact or block"))
-        if spec.retrieval and not shelf.pages(Source(Path(spec.retrieval.corpus), config.var_dir)):
+        if spec.retrieval and not shelf.pages(Source(Path(spec.retrieval.corpus), var)):
             what = f"'{spec.retrieval.corpus}' holds no markdown page"
             faults.append(Fault(toml, "retrieval.corpus", what))
         if spec.retrieval and (what := misfit(spec.retrieval.embeddings, spec.use_case, registry, rules)):

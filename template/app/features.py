@@ -23,6 +23,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 FILES = ("feature.toml", "schema.py", "golden.yaml", "adversarial.yaml", "prompts")
 NAMING = "name it with a-z, 0-9 and _, a letter first, 40 at most"
 KINDS = ("Input", "Output")
+Types = tuple[type[BaseModel], type[BaseModel]]
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -72,7 +73,7 @@ def load(folder: Path) -> Feature:
     versions = [attempt(faults, prompts.read, path) for path in prompt_files(folder)]
     texts = {prompt.version: prompt for prompt in versions if prompt}
     if spec and types:
-        faults += check(folder, spec, texts, types, has_steps=callable(getattr(steps, "finish", None)))
+        faults += check(folder, spec, texts, types, steps)
     if faults or not spec or not types:
         raise ConfigError(faults)
     given, answer = (rename(folder.name, kind, base) for kind, base in zip(KINDS, types, strict=True))
@@ -95,7 +96,7 @@ def prompt_files(folder: Path) -> list[Path]:
     return sorted((folder / "prompts").glob("*.md"))
 
 
-def read_types(folder: Path) -> tuple[type[BaseModel], type[BaseModel]]:
+def read_types(folder: Path) -> Types:
     """Input and Output of schema.py."""
     path = folder / "schema.py"
     found = vars(run_python(path))
@@ -141,14 +142,7 @@ def rename(feature: str, kind: str, base: type[BaseModel]) -> type[BaseModel]:
     return type(f"{title}{kind}", (base,), {**strict, "__module__": base.__module__})
 
 
-def check(
-    folder: Path,
-    spec: Spec,
-    texts: dict[str, Prompt],
-    types: tuple[type[BaseModel], type[BaseModel]],
-    *,
-    has_steps: bool,
-) -> list[Fault]:
+def check(folder: Path, spec: Spec, texts: dict[str, Prompt], types: Types, steps: object) -> list[Fault]:
     """What no single file shows: versions, placeholders, the field a text model fills."""
     toml, given = folder / "feature.toml", set(types[0].model_fields)
     faults: list[Fault] = []
@@ -158,7 +152,8 @@ def check(
     if spec.retrieval and spec.retrieval.query not in given:
         what = f"'{spec.retrieval.query}' is not a field of Input (known: {', '.join(sorted(given))})"
         faults.append(Fault(toml, "retrieval.query", what))
-    if spec.output == "text" and not has_steps and len(types[1].model_fields) != 1:
+    finishes = callable(getattr(steps, "finish", None))
+    if spec.output == "text" and not finishes and len(types[1].model_fields) != 1:
         what = "'text' needs an Output of exactly one field, or a finish() in steps.py"
         faults.append(Fault(toml, "output", what))
     if "passages" in given:

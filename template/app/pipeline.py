@@ -21,6 +21,9 @@ from app.services import Services
 from app.sieve import Sieve
 from app.tiers import Bill, Call, Target
 
+# It gives the feature's Output, and the model's words as the guard left them.
+Asked = Call[tuple[BaseModel, str]]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -126,9 +129,7 @@ async def searched(
     return found.passages
 
 
-def called(
-    ask: Ask, prompt: Prompt, canary: str, fitted: budget.Fitted, history: History, row: Row
-) -> Call[tuple[BaseModel, str]]:
+def called(ask: Ask, prompt: Prompt, canary: str, fitted: budget.Fitted, history: History, row: Row) -> Asked:
     """The call: instructions with the canary, the user's part, how the model's words are checked and read."""
     feature, rules = ask.feature, ask.feature.spec.guard
 
@@ -144,9 +145,7 @@ def called(
     return Call(system, fitted.asked.user, read, history.messages(), offered, *limits)
 
 
-async def completed(
-    call: Call[tuple[BaseModel, str]], targets: list[Target], bill: Bill, outlet: Outlet
-) -> dict[str, Any]:
+async def completed(call: Asked, targets: list[Target], bill: Bill, outlet: Outlet) -> dict[str, Any]:
     """The answer as the cache keeps it; what was shown of one that is blocked or mended is taken back."""
     known = len(outlet.row.flags)
     try:

@@ -117,7 +117,7 @@ def plan(config: Settings) -> Plan:
     rules = features.attempt(faults, policy.load, config.config_dir)
     core = features.attempt(faults, flags.load, config.config_dir)
     if found is not None and registry and rules:
-        faults += agreement.contradictions(config, found, registry, rules)
+        faults += agreement.contradictions(config.var_dir, found, registry, rules)
         tiers = {model.tier for model in registry.models.values()}
         faults += flags.faults(config.config_dir, found, tiers) if core else []
     if faults or found is None or registry is None or rules is None or core is None:
