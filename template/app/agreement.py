@@ -7,23 +7,18 @@ from app.errors import Fault
 from app.features import Feature
 from app.models import Registry
 from app.policy import Policy
-from app.settings import Settings
 from app.shelf import Source
 
 
-def contradictions(
-    config: Settings, found: dict[str, Feature], registry: Registry, rules: Policy
-) -> list[Fault]:
+def contradictions(var: Path, found: dict[str, Feature], registry: Registry, rules: Policy) -> list[Fault]:
     """What features name and other files lack: tiers, use cases, corpora."""
     tiers = {model.tier for model in registry.models.values()}
     faults: list[Fault] = []
     for feature in found.values():
         toml, spec = feature.folder / "feature.toml", feature.spec
         for tier in set(spec.tiers) - tiers:
-            listed = ", ".join(sorted(tiers))
-            faults.append(
-                Fault(toml, "tiers", f"no model has tier '{tier}' in models.toml (known: {listed})")
-            )
+            what = f"no model has tier '{tier}' in models.toml (known: {', '.join(sorted(tiers))})"
+            faults.append(Fault(toml, "tiers", what))
         judge, chat = spec.gate.judge, registry.in_tiers(sorted(tiers))
         if judge and judge.model not in chat:
             what = f"'{judge.model}' is no chat model of models.toml (known: {', '.join(sorted(chat))})"
@@ -35,7 +30,7 @@ def contradictions(
         elif spec.guard.pii == "off" and (unseen := {"personal", "secret"} - rule.data_classes):
             what = f"off finds no {' or '.join(sorted(unseen))} data, which '{spec.use_case}' does not allow"
             faults.append(Fault(toml, "guard.pii", f"{what}: write flag, redact or block"))
-        if spec.retrieval and not shelf.pages(Source(Path(spec.retrieval.corpus), config.var_dir)):
+        if spec.retrieval and not shelf.pages(Source(Path(spec.retrieval.corpus), var)):
             what = f"'{spec.retrieval.corpus}' holds no markdown page"
             faults.append(Fault(toml, "retrieval.corpus", what))
         if spec.retrieval and (what := misfit(spec.retrieval.embeddings, spec.use_case, registry, rules)):

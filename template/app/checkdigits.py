@@ -1,7 +1,9 @@
 """Check digits of cards, accounts and national numbers, and addresses that can be: no look-alike passes."""
 
 import ipaddress
+import operator
 import re
+from collections import Counter
 
 # By the value of a digit or letter, in the odd places of an Italian tax code (decree of 23 December 1976).
 ODD = [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23]
@@ -39,9 +41,8 @@ def steuer_id(text: str) -> bool:
     rest = 10
     for digit in body:
         rest = ((rest + digit) % 10 or 10) * 2 % 11
-    return (
-        len(set(body)) in (8, 9) and sorted(map(body.count, set(body)))[-2] == 1 and (11 - rest) % 10 == check
-    )
+    repeated = [count for count in Counter(body).values() if count > 1]
+    return repeated in ([2], [3]) and (11 - rest) % 10 == check
 
 
 def nir(text: str) -> bool:
@@ -59,9 +60,7 @@ def codice_fiscale(text: str) -> bool:
 def pesel(text: str) -> bool:
     """A Polish national number: a day that can be, and the check digit."""
     month, day = int(text[2:4]) % 20, int(text[4:6])
-    total = sum(
-        digit * weight for digit, weight in zip(digits(text), (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), strict=True)
-    )
+    total = sum(map(operator.mul, digits(text), (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1)))
     return 1 <= month <= 12 and 1 <= day <= 31 and total % 10 == 0
 
 

@@ -30,7 +30,7 @@ class Encoder:
     """One embedding model: single texts wait a moment for others, and go to it in one call."""
 
     def __init__(self, name: str, model: Model, call: Call, config: Settings) -> None:
-        self.name, self.pin, self.call = name, model.pin, call
+        self.name, self.call = name, call
         self.size, self.wait_s = config.embed_batch, config.embed_wait_ms / 1000
         self.gathered = 1 if model.provider == "onnx" else self.size
         self.slots = asyncio.Semaphore(model.max_running)

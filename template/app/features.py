@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, create_model
 from pydantic_ai.tools import Tool
 
 from app import files, prompts, tools
@@ -21,8 +21,11 @@ from app.spec import Spec
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 FILES = ("feature.toml", "schema.py", "golden.yaml", "adversarial.yaml", "prompts")
+NAMING = "name it with a-z, 0-9 and _, a letter first, 40 at most"
 KINDS = ("Input", "Output")
+Types = tuple[type[BaseModel], type[BaseModel]]
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,9 @@ def load_all(root: Path) -> dict[str, Feature]:
     """Load every feature folder; raise one ConfigError that lists the faults of all."""
     if not root.is_dir():
         raise ConfigError([Fault(root, "", "is missing; run this in the project's root")])
-    folders = sorted(root.iterdir())
+    folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
     faults: list[Fault] = []
-    found = [
-        attempt(faults, lambda folder=folder: load(folder))  # type: ignore[misc]
-        for folder in folders
-        if folder.is_dir() and not folder.name.startswith((".", "__"))
-    ]
+    found = [attempt(faults, load, folder) for folder in sorted(folders)]
     if faults:
         raise ConfigError(faults)
     return {feature.name: feature for feature in found if feature}
@@ -65,16 +64,16 @@ def load(folder: Path) -> Feature:
     """Load one feature folder; raise ConfigError with every fault in it."""
     faults = [Fault(folder / n, "", "is missing; add it") for n in FILES if not (folder / n).exists()]
     if not NAME.fullmatch(folder.name):
-        faults.append(Fault(folder, "", "name it with a-z, 0-9 and _, a letter first, 40 at most"))
+        faults.append(Fault(folder, "", NAMING))
     if faults:
         raise ConfigError(faults)
-    spec = attempt(faults, lambda: files.read_toml(folder / "feature.toml", Spec))
-    types = attempt(faults, lambda: read_types(folder))
-    steps = attempt(faults, lambda: read_steps(folder))
-    versions = [attempt(faults, lambda p=p: prompts.read(p)) for p in prompt_files(folder)]  # type: ignore[misc]
+    spec = attempt(faults, files.read_toml, folder / "feature.toml", Spec)
+    types = attempt(faults, read_types, folder)
+    steps = attempt(faults, read_steps, folder)
+    versions = [attempt(faults, prompts.read, path) for path in prompt_files(folder)]
     texts = {prompt.version: prompt for prompt in versions if prompt}
     if spec and types:
-        faults += check(folder, spec, texts, types, has_steps=callable(getattr(steps, "finish", None)))
+        faults += check(folder, spec, texts, types, steps)
     if faults or not spec or not types:
         raise ConfigError(faults)
     given, answer = (rename(folder.name, kind, base) for kind, base in zip(KINDS, types, strict=True))
@@ -83,10 +82,10 @@ def load(folder: Path) -> Feature:
     return Feature(folder.name, folder, spec, texts, given, answer, digest(folder), **own, tools=offered)
 
 
-def attempt(faults: list[Fault], read: Callable[[], T]) -> T | None:
+def attempt(faults: list[Fault], read: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | None:
     """Run one reader; keep its faults and go on, so that all are reported together."""
     try:
-        return read()
+        return read(*given, **named)
     except ConfigError as error:
         faults += error.faults
         return None
@@ -97,19 +96,19 @@ def prompt_files(folder: Path) -> list[Path]:
     return sorted((folder / "prompts").glob("*.md"))
 
 
-def read_types(folder: Path) -> tuple[type[BaseModel], type[BaseModel]]:
+def read_types(folder: Path) -> Types:
     """Input and Output of schema.py."""
     path = folder / "schema.py"
-    module = run_python(path)
-    found = [getattr(module, name, None) for name in KINDS]
-    faults = [
-        Fault(path, name, "is missing; define it as a pydantic BaseModel")
-        for name, kind in zip(KINDS, found, strict=True)
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel))
-    ]
-    if faults:
+    found = vars(run_python(path))
+    what = "is missing; define it as a pydantic BaseModel"
+    if faults := [Fault(path, name, what) for name in KINDS if not is_model(found.get(name))]:
         raise ConfigError(faults)
-    return found[0], found[1]  # type: ignore[return-value]  # checked above
+    return found["Input"], found["Output"]
+
+
+def is_model(kind: object) -> bool:
+    """Whether it is a class that pydantic can fill."""
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def read_steps(folder: Path) -> ModuleType | None:
@@ -143,14 +142,7 @@ def rename(feature: str, kind: str, base: type[BaseModel]) -> type[BaseModel]:
     return type(f"{title}{kind}", (base,), {**strict, "__module__": base.__module__})
 
 
-def check(
-    folder: Path,
-    spec: Spec,
-    texts: dict[str, Prompt],
-    types: tuple[type[BaseModel], type[BaseModel]],
-    *,
-    has_steps: bool,
-) -> list[Fault]:
+def check(folder: Path, spec: Spec, texts: dict[str, Prompt], types: Types, steps: object) -> list[Fault]:
     """What no single file shows: versions, placeholders, the field a text model fills."""
     toml, given = folder / "feature.toml", set(types[0].model_fields)
     faults: list[Fault] = []
@@ -160,34 +152,25 @@ def check(
     if spec.retrieval and spec.retrieval.query not in given:
         what = f"'{spec.retrieval.query}' is not a field of Input (known: {', '.join(sorted(given))})"
         faults.append(Fault(toml, "retrieval.query", what))
-    if spec.output == "text" and not has_steps and len(types[1].model_fields) != 1:
+    finishes = callable(getattr(steps, "finish", None))
+    if spec.output == "text" and not finishes and len(types[1].model_fields) != 1:
         what = "'text' needs an Output of exactly one field, or a finish() in steps.py"
         faults.append(Fault(toml, "output", what))
     if "passages" in given:
         faults.append(Fault(folder / "schema.py", "Input.passages", "is taken by retrieval; rename it"))
-    for language, examples in spec.examples.items():
-        for number, example in enumerate(examples):
-            faults += misfit(toml, f"examples.{language}.{number}", example, types[0])
-    known = given | ({"passages"} if spec.retrieval else set())
-    required = {n for n, field in types[0].model_fields.items() if field.is_required()}
-    required |= {"passages"} if spec.retrieval else set()
+    inputs = dict[str, list[types[0]]]  # type: ignore[valid-type]  # a type that schema.py makes
+    attempt(faults, files.validate, toml, {"examples": spec.examples}, create_model("", examples=inputs))
+    added = {"passages"} if spec.retrieval else set()
+    known = given | added
+    required = added | {n for n, field in types[0].model_fields.items() if field.is_required()}
     for path in prompt_files(folder):
         if path.stem in texts:
             faults += prompts.faults(path, texts[path.stem], known, required)
     return faults
 
 
-def misfit(toml: Path, where: str, example: dict[str, object], kind: type[BaseModel]) -> list[Fault]:
-    """What is wrong with an example: it must be an Input."""
-    try:
-        kind.model_validate(example)
-    except ValidationError as error:
-        return [Fault(toml, f"{where}.{f.where}", f.what) for f in files.explain(toml, error, kind)]
-    return []
-
-
 def digest(folder: Path) -> str:
     """A hash of spec, schema and steps."""
-    names = [n for n in ("feature.toml", "schema.py", "steps.py") if (folder / n).exists()]
-    content = b"".join((folder / n).read_bytes() for n in names)
+    paths = [folder / name for name in ("feature.toml", "schema.py", "steps.py")]
+    content = b"".join(path.read_bytes() for path in paths if path.exists())
     return hashlib.sha256(content).hexdigest()[:12]

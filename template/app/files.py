@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,7 +54,9 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> list[
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            unknown.append(Fault(path, where, unknown_key(str(item["loc"][-1]), model)))
+            key = str(item["loc"][-1])
+            hint = meant(key, known_keys(model)) or "; remove it"
+            unknown.append(Fault(path, where, f"unknown key '{key}'{hint}"))
         elif item["type"] == "missing":
             others.append(Fault(path, where, "is required; add it"))
         else:
@@ -61,17 +64,14 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> list[
             hidden = isinstance(given, dict | list) or where.partition(".")[0] in SECRETS
             shown = "" if hidden else f" (found: {given!r})"
             names = re.findall("'([^']+)'", str(item.get("ctx", {}).get("expected", "")))
-            close = difflib.get_close_matches(str(given), names, n=1)
-            meant = f"; did you mean '{close[0]}'?" if close else ""
-            others.append(Fault(path, where, item["msg"] + shown + meant))
+            others.append(Fault(path, where, item["msg"] + shown + meant(str(given), names)))
     return unknown + others
 
 
-def unknown_key(key: str, model: type[BaseModel]) -> str:
-    """Say which known key was probably meant."""
-    close = difflib.get_close_matches(key, known_keys(model), n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else "; remove it"
-    return f"unknown key '{key}'{hint}"
+def meant(word: str, known: Iterable[str]) -> str:
+    """Say which known word was probably meant, if any."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def known_keys(model: type[BaseModel]) -> set[str]:

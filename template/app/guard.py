@@ -1,5 +1,6 @@
 """Refuse or mend what must not reach a model or a user. What it finds is recorded as flags."""
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +10,11 @@ from app.errors import Blocked
 from app.pii import Vault
 from app.prompts import Prompt
 from app.spec import Guard
+
+ESCAPES = re.compile(r'(?:\\(?:u[\da-fA-F]{4}|["\\/bfnrt]))+')
+# The letters of escapes, and in their places spaces that no answer holds.
+HIDDEN = str.maketrans("bfnrt", "\x1c\x1d\x1e\x1f\u1680")
+LETTERS = str.maketrans("\x1c\x1d\x1e\x1f\u1680", "bfnrt")
 
 
 @cache
@@ -38,24 +44,17 @@ class Output:
 
 def check_input(rules: Guard, values: dict[str, str]) -> Checked:
     """Redact and flag the caller's text by the feature's rules, or raise Blocked with what was seen."""
-    whole, flags, vault = "\n".join(values.values()), [], Vault()
+    flags: list[str] = []
+    whole, vault = "\n".join(values.values()), Vault()
     if rules.injection != "off" and (judged := injection.judge(whole)).is_attack:
-        flags.append("injection")
-        if rules.injection == "block":
-            what = f"the text reads like an attack on the instructions ({judged}); rephrase it"
-            raise Blocked(what, tuple(flags))
+        what = f"the text reads like an attack on the instructions ({judged}); rephrase it"
+        note(flags, rules.injection, "injection", what)
     if rules.toxicity != "off" and insults().search(whole):
-        flags.append("toxicity")
-        if rules.toxicity == "block":
-            raise Blocked("the text contains insults; rephrase it", tuple(flags))
+        note(flags, rules.toxicity, "toxicity", "the text contains insults; rephrase it")
         if rules.toxicity == "redact":
-            values = {name: insults().sub("[insult]", value) for name, value in values.items()}
-    kinds = pii.kinds(whole) if rules.pii != "off" else []
-    if kinds:
-        flags.append("pii")
-        if rules.pii == "block":
-            what = f"the text contains personal data ({', '.join(kinds)}); remove it"
-            raise Blocked(what, tuple(flags))
+            values = {name: without_insults(value) for name, value in values.items()}
+    if kinds := pii.kinds(whole) if rules.pii != "off" else []:
+        note(flags, rules.pii, "pii", f"the text contains personal data ({', '.join(kinds)}); remove it")
         if rules.pii == "redact":
             values, kinds = {name: vault.hide(value) for name, value in values.items()}, []
     classes = {"secret" if kind == "secret" else "personal" for kind in kinds}
@@ -64,29 +63,38 @@ def check_input(rules: Guard, values: dict[str, str]) -> Checked:
 
 def check_output(rules: Guard, answer: str, prompt: Prompt, reference: str) -> Output:
     """An answer by the feature's rules; raise Blocked where they say so. A placeholder is no finding."""
-    flags = []
+    flags: list[str] = []
     if rules.leak != "off" and leak.leaks(answer, prompt.system, reference):
-        if rules.leak == "block":
-            raise Blocked("the answer repeated the instructions and was withheld", ("leak",))
-        flags.append("leak")
+        note(flags, rules.leak, "leak", "the answer repeated the instructions and was withheld")
     found = mended(rules, answer)
     return Output(found.text, (*flags, *found.flags))
 
 
 def mended(rules: Guard, answer: str) -> Output:
     """A part of an answer or all of it, without insults and personal data where the rules say so."""
-    flags = []
-    if rules.toxicity != "off" and insults().search(answer):
-        flags.append("output-toxicity")
-        answer = acted(rules.toxicity, answer, insults().sub("[insult]", answer), "output-toxicity")
-    if rules.pii != "off" and pii.kinds(answer):
-        flags.append("output-pii")
-        answer = acted(rules.pii, answer, pii.redact(answer), "output-pii")
+    flags: list[str] = []
+    findings = ("output-toxicity", rules.toxicity, without_insults), ("output-pii", rules.pii, pii.redact)
+    for flag, action, redact in findings:
+        plain = ESCAPES.sub(unescaped, answer)
+        if action != "off" and (clean := redact(plain)) != plain:
+            note(flags, action, flag, "the answer contained what this feature may not say and was withheld")
+            answer = clean.translate(LETTERS) if action == "redact" else answer
     return Output(answer, tuple(flags))
 
 
-def acted(action: str, answer: str, redacted: str, flag: str) -> str:
-    """The answer after the rule's action; raise Blocked for `block`."""
+def unescaped(found: re.Match[str]) -> str:
+    """JSON escapes as the signs that they stand for; a letter that must stay is hidden and begins no word."""
+    signs: str = json.loads(f'"{found[0]}"')
+    return json.dumps(signs, ensure_ascii=False)[1:-1].translate(HIDDEN)
+
+
+def without_insults(text: str) -> str:
+    """The text with `[insult]` in the place of each."""
+    return insults().sub("[insult]", text)
+
+
+def note(flags: list[str], action: str, flag: str, what: str) -> None:
+    """Add what was found to the flags; raise Blocked where that is the rule."""
+    flags.append(flag)
     if action == "block":
-        raise Blocked("the answer contained what this feature may not say and was withheld", (flag,))
-    return redacted if action == "redact" else answer
+        raise Blocked(what, tuple(flags))

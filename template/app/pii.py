@@ -12,6 +12,7 @@ from typing import Any
 from app import checkdigits
 
 PLACEHOLDER = re.compile(r"\[[a-z]+-\d+\]")
+BEGUN = re.compile(r"\[[^\[\]]{0,15}\Z")
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,8 @@ class Restorer:
         if not self.vault.values:
             return piece
         self.held += piece
-        opened = self.held.rfind("[")
-        whole = (
-            len(self.held)
-            if opened < 0 or "]" in self.held[opened:] or len(self.held) - opened > 16
-            else opened
-        )
+        begun = BEGUN.search(self.held)
+        whole = begun.start() if begun else len(self.held)
         shown, self.held = self.held[:whole], self.held[whole:]
         return self.vault.restore(shown)
 

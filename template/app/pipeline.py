@@ -6,23 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app import (
-    budget,
-    cache,
-    flags,
-    guard,
-    leak,
-    outcome,
-    policy,
-    recall,
-    reply,
-    shape,
-    shelf,
-    text,
-    tiers,
-)
+from app import budget, cache, flags, guard, leak, outcome, policy, recall, reply, shape, shelf, text, tiers
 from app.access import Caller
 from app.ask import Ask
+from app.bill import Bill
 from app.conversation import History
 from app.errors import Blocked, Invalid
 from app.events import Emit, Event, ignore
@@ -33,7 +20,10 @@ from app.prompts import Prompt
 from app.row import Row
 from app.services import Services
 from app.sieve import Sieve
-from app.tiers import Bill, Call, Target
+from app.tiers import Call, Target
+
+# It gives the feature's Output, and the model's words as the guard left them.
+Asked = Call[tuple[BaseModel, str]]
 
 
 @dataclass(frozen=True)
@@ -140,9 +130,7 @@ async def searched(
     return found.passages
 
 
-def called(
-    ask: Ask, prompt: Prompt, canary: str, fitted: budget.Fitted, history: History, row: Row
-) -> Call[tuple[BaseModel, str]]:
+def called(ask: Ask, prompt: Prompt, canary: str, fitted: budget.Fitted, history: History, row: Row) -> Asked:
     """The call: instructions with the canary, the user's part, how the model's words are checked and read."""
     feature, rules = ask.feature, ask.feature.spec.guard
 
@@ -158,9 +146,7 @@ def called(
     return Call(system, fitted.asked.user, read, history.messages(), offered, *limits)
 
 
-async def completed(
-    call: Call[tuple[BaseModel, str]], targets: list[Target], bill: Bill, outlet: Outlet
-) -> dict[str, Any]:
+async def completed(call: Asked, targets: list[Target], bill: Bill, outlet: Outlet) -> dict[str, Any]:
     """The answer as the cache keeps it; what was shown of one that is blocked or mended is taken back."""
     known = len(outlet.row.flags)
     try:

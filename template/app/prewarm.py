@@ -1,6 +1,7 @@
 """Ask again what was asked most, so that its answers are in the cache."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Text, cast, func, select
@@ -48,12 +49,10 @@ async def popular(engine: AsyncEngine, feature: Feature, limit: int) -> list[tup
 
 async def asked(held: services.Services, feature: Feature, tenant: str, given: dict[str, object]) -> bool:
     """Ask one; True where it was cached. An input that no longer fits, or is refused now, is left out."""
-    try:
+    with suppress(AppError, ValueError):
         ask = Ask(feature, feature.Input.model_validate(given), caller=Caller("prewarm"))
         if feature.spec.shared_cache:
             return (await pipeline.answer(held, ask)).row.cached
         checked = guard.check_input(feature.spec.guard, await pipeline.prepared(ask))
         await pipeline.searched(held, feature, Caller(tenant), checked.values, Row(ask.id, feature.name))
-    except (AppError, ValueError):
-        pass
     return False

@@ -61,18 +61,11 @@ def faults(path: Path, prompt: Prompt, fields: set[str], required: set[str]) -> 
     """What is wrong with the placeholders: unknown ones, missing ones, any above the line."""
     used = set(prompt.user.get_identifiers())
     known = ", ".join(f"${name}" for name in sorted(fields)) or "none"
-    found = [
-        Fault(path, f"${name}", f"has no value (known: {known}; '$$' writes a dollar sign)")
-        for name in sorted(used - fields)
-    ]
-    found += [
-        Fault(path, f"${name}", "is never used; the model would not see it")
-        for name in sorted(required - used)
-    ]
     # The caller's text in the instructions would speak with our voice: that is prompt injection.
-    found += [
-        Fault(path, f"${name}", "stands above the line; the caller's text belongs below it")
-        for name in sorted(fields)
-        if re.search(rf"\$\{{?{name}\b", prompt.system)
-    ]
-    return found
+    above = {name for name in fields if re.search(rf"\$\{{?{name}\b", prompt.system)}
+    wrong = {
+        f"has no value (known: {known}; '$$' writes a dollar sign)": used - fields,
+        "is never used; the model would not see it": required - used,
+        "stands above the line; the caller's text belongs below it": above,
+    }
+    return [Fault(path, f"${name}", what) for what, names in wrong.items() for name in sorted(names)]

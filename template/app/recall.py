@@ -1,13 +1,14 @@
 """Bring back what was said before; what no longer fits is summarised once, and kept with its turn."""
 
 from app import conversation, results, tiers
+from app.bill import Bill
 from app.conversation import History
 from app.events import ignore
 from app.features import Feature
 from app.pii import Vault
 from app.results import Owner
 from app.services import Services
-from app.tiers import Bill, Call, Target
+from app.tiers import Call, Target
 
 
 async def history(

@@ -28,14 +28,11 @@ class Meta(BaseModel):
 
 def body(output: BaseModel, row: Row, cut_passages: int, summarised_turns: int) -> dict[str, Any]:
     """The response as plain data, the same for JSON, for the stream's last event and for a kept result."""
-    meta = {name: getattr(row, name) for name in COLUMNS if hasattr(row, name)}
+    meta = {name: getattr(row, name) for name in Meta.model_fields if hasattr(row, name)}
     meta |= {"cost_usd": None if row.cost_usd is None else float(row.cost_usd)}
     meta |= {"latency_ms": round(row.elapsed_ms(), 1), "flags": list(row.flags)}
     meta |= {"cut_passages": cut_passages, "summarised_turns": summarised_turns}
     return {"output": output.model_dump(mode="json"), "meta": meta}
-
-
-COLUMNS = tuple(Meta.model_fields)
 
 
 def model(feature: Feature) -> type[BaseModel]:

@@ -5,7 +5,7 @@ The rows say so themselves: their model is `sample`, and `app seed --remove` tak
 
 import csv
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Samples(Strict):
 async def plant(engine: AsyncEngine) -> tuple[list[str], int]:
     """Create the samples that are missing; returns their names and the rows of traffic. Safe to repeat."""
     samples = files.read_toml(TENANTS, Samples).tenants
-    rows = list(traffic(db.now()))
+    rows = list(traffic(db.now().date() - timedelta(days=1)))
     known = {tenant.id for tenant in await tenants.every(engine)}
     for name, sample in ((n, s) for n, s in samples.items() if n not in known):
         await tenants.add(engine, name, sample.name, sample.budget_usd)
@@ -54,27 +54,24 @@ async def remove_traffic(engine: AsyncEngine) -> int:
     return await db.execute(engine, delete(Usage).where(Usage.model == MODEL))
 
 
-def traffic(today: datetime) -> Iterator[dict[str, object]]:
-    """The rows of the seed file, on the day before; raise ConfigError with the line of a bad one."""
+def traffic(day: date) -> Iterator[dict[str, object]]:
+    """The rows of the seed file, on this day; raise ConfigError with the line of a bad one."""
     if not TRAFFIC.exists():
         return
-    day = today.date() - timedelta(days=1)
     with TRAFFIC.open(encoding="utf-8", newline="") as lines:
         for number, line in enumerate(csv.DictReader(lines), start=2):
             try:
                 yield row(number, day, line)
             except (KeyError, TypeError, ValueError) as error:
-                raise ConfigError(
-                    [Fault(TRAFFIC, f"line {number}", f"not a row of traffic: {error}")]
-                ) from error
+                what = f"not a row of traffic: {error}"
+                raise ConfigError([Fault(TRAFFIC, f"line {number}", what)]) from error
 
 
-def row(number: int, day: object, line: dict[str, str]) -> dict[str, object]:
+def row(number: int, day: date, line: dict[str, str]) -> dict[str, object]:
     """One line as a usage row."""
-    at = datetime.combine(datetime.fromisoformat(str(day)), time.fromisoformat(line["time"]), UTC)
     return {
         "id": f"{MODEL}-{number}",
-        "at": at,
+        "at": datetime.combine(day, time.fromisoformat(line["time"]), UTC),
         "tenant_id": line["tenant"],
         "feature": line["feature"],
         "prompt": line["prompt"],

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -104,22 +104,20 @@ class Services:
     def target(self, feature: Feature, name: str, model: Model) -> Target:
         """One of them, made once: its JSON schema costs more than the rest of a request."""
         if (feature.name, name) not in self.asked:
-            wanted = shape.wanted(feature, model)
-            self.asked[feature.name, name] = Target(
-                name, model, self.clients[name], self.breakers[name], *wanted
-            )
+            held = self.clients[name], self.breakers[name], *shape.wanted(feature, model)
+            self.asked[feature.name, name] = Target(name, model, *held)
         return self.asked[feature.name, name]
 
 
 def plan(config: Settings) -> Plan:
     """Read and check all files; raise one ConfigError with the faults of all of them."""
     faults: list[Fault] = []
-    found = features.attempt(faults, lambda: features.load_all(config.features_dir))
-    registry = features.attempt(faults, lambda: models.load(config.config_dir))
-    rules = features.attempt(faults, lambda: policy.load(config.config_dir))
-    core = features.attempt(faults, lambda: flags.load(config.config_dir))
+    found = features.attempt(faults, features.load_all, config.features_dir)
+    registry = features.attempt(faults, models.load, config.config_dir)
+    rules = features.attempt(faults, policy.load, config.config_dir)
+    core = features.attempt(faults, flags.load, config.config_dir)
     if found is not None and registry and rules:
-        faults += agreement.contradictions(config, found, registry, rules)
+        faults += agreement.contradictions(config.var_dir, found, registry, rules)
         tiers = {model.tier for model in registry.models.values()}
         faults += flags.faults(config.config_dir, found, tiers) if core else []
     if faults or found is None or registry is None or rules is None or core is None:
@@ -180,30 +178,25 @@ async def start(found: Plan) -> AsyncIterator[Services]:
         settings.pepper(found.settings)
     if faults := [*models.verify(found.registry, found.settings.config_dir), *unindexed(found)]:
         raise ConfigError(faults)
-    engine = db.connect(found.settings.database_url)
-    answers = Answers(found.settings.cache_url)
-    async with clients.pool(found.registry, found.settings.model_timeout_s) as http:
-        recorder = None
-        library = Library({}, answers, found.settings.index_url)
-        try:
-            await db.require(engine)
-            objectives_s = {f.name: f.spec.slo.p95_ms / 1000 for f in found.features.values()}
-            library.encoders = encoders(found, http)
-            callers = clients.connect(found.registry, found.settings, http)
-            recorder = Recorder(engine, Metrics(objectives_s))
-            counters = Limits(found.settings.rate_per_minute, found.settings.limits_url)
-            access = Access(engine, found.settings)
-            breakers = {name: Breaker() for name in callers}
-            queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
-            yield Services(
-                found, engine, access, callers, breakers, answers, library, counters, recorder, queue
-            )
-        finally:
-            if recorder:
-                await recorder.close()
-            library.close()
-            await answers.close()
-            await engine.dispose()
+    async with AsyncExitStack() as opened:
+        pool = clients.pool(found.registry, found.settings.model_timeout_s)
+        http = await opened.enter_async_context(pool)
+        engine = db.connect(found.settings.database_url)
+        opened.push_async_callback(engine.dispose)
+        answers = Answers(found.settings.cache_url)
+        opened.push_async_callback(answers.close)
+        await db.require(engine)
+        objectives_s = {f.name: f.spec.slo.p95_ms / 1000 for f in found.features.values()}
+        library = Library(encoders(found, http), answers, found.settings.index_url)
+        opened.callback(library.close)
+        callers = clients.connect(found.registry, found.settings, http)
+        recorder = Recorder(engine, Metrics(objectives_s))
+        opened.push_async_callback(recorder.close)
+        counters = Limits(found.settings.rate_per_minute, found.settings.limits_url)
+        access = Access(engine, found.settings)
+        breakers = {name: Breaker() for name in callers}
+        queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
+        yield Services(found, engine, access, callers, breakers, answers, library, counters, recorder, queue)
 
 
 async def rehearse(found: Plan) -> None:

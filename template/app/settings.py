@@ -1,7 +1,6 @@
 """Settings: one typed class; the environment wins over .env, that over secret files and config/app.toml."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,28 +66,22 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        cls, settings_cls: type[BaseSettings], *args: Any, **others: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add config/app.toml as the last source."""
-        toml = TomlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, dotenv_settings, file_secret_settings, toml
+        usual = super().settings_customise_sources(settings_cls, *args, **others)
+        return *usual, TomlConfigSettingsSource(settings_cls)
 
 
 def load(**given: Any) -> Settings:
     """Read the settings; raise ConfigError that names each wrong one. `given` wins over all sources."""
+    files.parse_toml(CONFIG)  # its mistakes are told like those of every other file
     try:
         return Settings(**given)
     except SettingsError as error:  # its text names the setting; its cause quotes the value, maybe a key
         raise ConfigError([Fault(Path(".env or APP_* variables"), "", str(error))]) from None
     except UnicodeDecodeError as error:
-        raise ConfigError([Fault(CONFIG, "", f"not UTF-8 at byte {error.start}")]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Fault(CONFIG, "", f"not TOML: {error}")]) from error
+        raise ConfigError([Fault(Path(".env"), "", f"not UTF-8 at byte {error.start}")]) from error
     except ValidationError as error:
         place = Path(f"settings ({CONFIG.as_posix()}, .env or APP_* variables)")
         raise ConfigError(files.explain(place, error, Settings)) from error

@@ -8,7 +8,7 @@ from app.spec import Guard
 
 WORD = re.compile(r"\S+(?=\s)")
 # Personal data and keys hold at least one word like this. It is held back until a plain word follows.
-ODD = re.compile(r"[\d@]|-----|\S{20}")
+ODD = re.compile(r"[\d@\\]|-----|\S{20}")
 CONTEXT = 200
 
 

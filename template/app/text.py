@@ -87,8 +87,7 @@ def sentences(text: str) -> list[str]:
             if not ABBREVIATION.search(held):
                 found.append(held)
                 held = ""
-        if held:
-            found.append(held)
+        found.append(held)
     return [sentence for sentence in found if sentence]
 
 

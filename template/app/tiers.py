@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from pydantic_ai.direct import model_request, model_request_stream
@@ -30,6 +29,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import Tool
 
 from app import text, tools
+from app.bill import Bill
 from app.breaker import Breaker
 from app.errors import TiersExhausted
 from app.events import Emit, Event, ignore
@@ -77,29 +77,6 @@ class Call(Generic[T]):
     tools: dict[str, Tool[None]] = field(default_factory=dict)
     max_steps: int = 1
     restart: bool = True
-
-
-@dataclass
-class Bill:
-    """What all calls of one request took; tokens that no endpoint counted are estimated, and that is said."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: Decimal | None = Decimal(0)
-    estimated: bool = False
-    faults: list[str] = field(default_factory=list)
-
-    @property
-    def failed_models(self) -> int:
-        """How many models did not answer."""
-        return len(self.faults)
-
-    def add(self, model: Model, given: int, made: int) -> None:
-        """Add one call."""
-        self.input_tokens += given
-        self.output_tokens += made
-        cost = model.cost_usd(given, made)
-        self.cost_usd = None if cost is None or self.cost_usd is None else self.cost_usd + cost
 
 
 @dataclass(frozen=True)

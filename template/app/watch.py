@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app import alerts, db, notify, seed, slo, slots
 from app.alerts import Finding
 from app.db import Spend, Tenant, Usage
+from app.features import Feature
 from app.row import OURS, SERVED
 from app.services import Services
 from app.slo import Seen
@@ -49,7 +50,7 @@ class Watch:
         """Open and resolve alerts by what is in the tables."""
         for span, seconds in slo.SPANS.items():
             if seconds <= LONG_S or self.looks % LONG_EVERY == 0:
-                self.seen[span] = await self.served(now, seconds)
+                self.seen[span] = await served(self.engine, self.features, now, seconds)
         self.looks += 1
         found = await budgets(self.engine, f"{now:%Y-%m}")
         for promise in itertools.chain(*map(slo.promises, self.features.values())):
@@ -57,21 +58,23 @@ class Watch:
             found += slo.burning(promise, seen)
         await alerts.settle(self.engine, found, now)
 
-    async def served(self, now: datetime, seconds: int) -> dict[str, Seen]:
-        """What each feature served in the last seconds; sample traffic is none."""
-        limits_ms = {name: feature.spec.slo.p95_ms for name, feature in self.features.items()}
-        limit_ms = case({"": 0} | limits_ms, value=Usage.feature)
-        was_served, cost = Usage.outcome.in_(SERVED), func.coalesce(func.sum(Usage.cost_usd), 0)
-        query = select(
-            Usage.feature,
-            func.count().filter(was_served).label("served"),
-            func.count().filter(Usage.outcome.in_(OURS)).label("errors"),
-            func.count().filter(was_served & (Usage.latency_ms > limit_ms)).label("latency"),
-            type_coerce(cost, Float).label("cost"),
-        ).where(Usage.at.between(now - timedelta(seconds=seconds), now), Usage.model != seed.MODEL)
-        async with self.engine.connect() as connection:
-            rows = await connection.execute(query.group_by(Usage.feature))
-        return {str(row["feature"]): dict(row) for row in rows.mappings()}
+
+async def served(
+    engine: AsyncEngine, features: dict[str, Feature], now: datetime, seconds: int
+) -> dict[str, Seen]:
+    """What each feature served in the last seconds; sample traffic is none."""
+    limit_ms = case({"": 0} | {n: f.spec.slo.p95_ms for n, f in features.items()}, value=Usage.feature)
+    was_served, cost = Usage.outcome.in_(SERVED), func.coalesce(func.sum(Usage.cost_usd), 0)
+    query = select(
+        Usage.feature,
+        func.count().filter(was_served).label("served"),
+        func.count().filter(Usage.outcome.in_(OURS)).label("errors"),
+        func.count().filter(was_served & (Usage.latency_ms > limit_ms)).label("latency"),
+        type_coerce(cost, Float).label("cost"),
+    ).where(Usage.at.between(now - timedelta(seconds=seconds), now), Usage.model != seed.MODEL)
+    async with engine.connect() as connection:
+        rows = await connection.execute(query.group_by(Usage.feature))
+    return {str(row["feature"]): dict(row) for row in rows.mappings()}
 
 
 async def budgets(engine: AsyncEngine, month: str) -> list[Finding]:

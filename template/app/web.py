@@ -24,17 +24,19 @@ from app.live import Stream
 from app.services import Plan, Services
 
 PREFER = Annotated[str, Header(description="respond-async: 202 with the place of the result")]
+REFUSALS = {
+    401: "No valid key",
+    402: "Budget spent",
+    403: "Not allowed by policy, paused or switched off",
+    413: "Too large",
+    422: "Invalid input, or blocked by the guard",
+    429: "Too many requests",
+    503: "No model could answer",
+}
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": {"application/problem+json": {}}}
-    for status, text in (
-        (401, "No valid key"),
-        (402, "Budget spent"),
-        (403, "Not allowed by policy, paused or switched off"),
-        (413, "Too large"),
-        (422, "Invalid input, or blocked by the guard"),
-        (429, "Too many requests"),
-        (503, "No model could answer"),
-    )
+    200: {"content": {"text/event-stream": {}}, "description": "The answer, whole or streamed"},
+    202: {"description": "Taken; Location says where the result will be"},
+    **{n: {"description": text, "content": {"application/problem+json": {}}} for n, text in REFUSALS.items()},
 }
 
 
@@ -44,12 +46,12 @@ def create_app(plan: Plan) -> FastAPI:
     app = FastAPI(title=plan.settings.title, description=plan.settings.description, lifespan=lifespan(plan))
     app.state.draining = False
     app.add_middleware(LimitBody, max_bytes=plan.settings.max_body_bytes)
-    app.add_exception_handler(AppError, on_app_error)
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(HTTPException, on_http_error)
+    app.exception_handler(AppError)(on_app_error)
+    app.exception_handler(RequestValidationError)(on_invalid)
+    app.exception_handler(HTTPException)(on_http_error)
     for kind in db.AWAY:
-        app.add_exception_handler(kind, on_away)
-    app.add_exception_handler(Exception, on_unknown)
+        app.exception_handler(kind)(on_away)
+    app.exception_handler(Exception)(on_unknown)
     for feature in plan.features.values():
         add_route(app, feature)
     app.include_router(kept.routes())
@@ -77,32 +79,20 @@ def add_route(app: FastAPI, feature: Feature) -> None:
     """POST /v1/<feature>: JSON, or server-sent events where the client accepts them."""
 
     async def ask(
-        request: Request,
-        given: BaseModel,
-        conversation_id: NAME = "",
-        user_id: NAME = "",
-        prefer: PREFER = "",
+        request: Request, body: BaseModel, conversation_id: NAME = "", user_id: NAME = "", prefer: PREFER = ""
     ) -> Response:
         held: Services = request.app.state.services
         key = tenants.bearer(request.headers)
-        asked = Ask(feature, given, key, user=user_id, conversation=conversation_id)
+        asked = Ask(feature, body, key, user=user_id, conversation=conversation_id)
         if "respond-async" in prefer:
             return await later.take(held, asked, request.headers.get("idempotency-key", ""))
         if "text/event-stream" in request.headers.get("accept", ""):
             return await streamed(stream.start(held, replace(asked, durable=True)))
         return JSONResponse((await pipeline.answer(held, asked)).body)
 
-    ask.__annotations__["given"] = feature.Input
-    answer = reply.model(feature)
-    events = {"content": {"text/event-stream": {}}, "description": "The answer, whole or streamed"}
-    taken = {"description": "Taken; Location says where the result will be"}
-    app.post(
-        f"/v1/{feature.name}",
-        name=feature.name,
-        summary=feature.spec.summary,
-        response_model=answer,
-        responses={200: events, 202: taken, **RESPONSES},
-    )(ask)
+    ask.__annotations__["body"] = feature.Input
+    name, summary, answer = feature.name, feature.spec.summary, reply.model(feature)
+    app.post(f"/v1/{name}", name=name, summary=summary, response_model=answer, responses=RESPONSES)(ask)
 
 
 async def streamed(running: Stream) -> Response:
@@ -134,10 +124,8 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
         key = plan.settings.metrics_key.get_secret_value()
-        given = tenants.bearer(request.headers)
-        if plan.settings.auth == "required" and not (
-            key and hmac.compare_digest(key.encode(), given.encode())
-        ):
+        is_known = key and hmac.compare_digest(key.encode(), tenants.bearer(request.headers).encode())
+        if plan.settings.auth == "required" and not is_known:
             raise Unauthorized("metrics are read with APP_METRICS_KEY as the bearer token")
         registry = request.app.state.services.recorder.metrics.registry
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -148,9 +136,9 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
         raise NotFound(f"no feature '{feature[:40]}' (known: {known})")
 
 
-async def on_app_error(_: Request, error: Exception) -> Response:
+async def on_app_error(_: Request, error: AppError) -> Response:
     """An error that says what to do."""
-    return problems.respond(problems.describe(error) if isinstance(error, AppError) else problems.UNKNOWN)
+    return problems.respond(problems.describe(error))
 
 
 async def on_away(_: Request, error: Exception) -> Response:
@@ -158,20 +146,18 @@ async def on_away(_: Request, error: Exception) -> Response:
     return problems.respond(problems.describe(Unavailable(db.SAID).with_traceback(error.__traceback__)))
 
 
-async def on_invalid(_: Request, error: Exception) -> Response:
+async def on_invalid(_: Request, error: RequestValidationError) -> Response:
     """Input that does not fit the schema: every field with its fault."""
-    found = error.errors() if isinstance(error, RequestValidationError) else []
+    found = error.errors()
     named = [{"field": ".".join(str(p) for p in e["loc"] if p != "body"), "fault": e["msg"]} for e in found]
     detail = "; ".join(f"{item['field'] or 'body'}: {item['fault']}" for item in named)
     return problems.respond(problems.problem(422, "invalid", detail, errors=named))
 
 
-async def on_http_error(_: Request, error: Exception) -> Response:
+async def on_http_error(_: Request, error: HTTPException) -> Response:
     """The framework's own refusals, in our form."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = str(error.detail) if isinstance(error, HTTPException) else ""
-    code = TooLarge.code if status == TooLarge.status else "http"
-    return problems.respond(problems.problem(status, code, detail))
+    code = TooLarge.code if error.status_code == TooLarge.status else "http"
+    return problems.respond(problems.problem(error.status_code, code, str(error.detail)))
 
 
 async def on_unknown(_: Request, __: Exception) -> Response:

@@ -121,6 +121,16 @@ def test_text_output_with_two_fields_and_no_steps_is_refused(project):
     ]
 
 
+def test_examples_that_are_no_input_are_named_with_their_place(project):
+    kit.edit(
+        NOTE / "feature.toml", "[slo]", '[examples]\nen = [{text = "fine"}, {text = 3}]\nde = [{}]\n\n[slo]'
+    )
+    assert [line.removeprefix("features/note/feature.toml: examples.") for line in faults()] == [
+        "en.1.text: Input should be a valid string (found: 3)",
+        "de.0.text: is required; add it",
+    ]
+
+
 def test_retrieval_by_a_field_that_input_lacks_is_refused(project):
     kit.edit("features/ask/feature.toml", 'query = "question"', 'query = "text"')
     assert faults() == [

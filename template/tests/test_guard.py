@@ -1,5 +1,6 @@
 """The guard: attacks, personal data and insults, each found where it is and not where it is not."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,20 @@ def test_a_rule_to_block_withholds_the_answer(project):
     prompt = features.load(Path("features/note")).prompts["v1"]
     with pytest.raises(Blocked, match="withheld"):
         guard.check_output(Guard(pii="block"), "Write to ann@example.com", prompt, "reference")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"\njane@example.org", "\n[email]"),
+        (rf"\t{LUHN}", "\t[card]"),
+        (r"\u00fcjane@example.org", "[email]"),
+        (r"\u000a\u006aane\u0040example.org \u000a", "\n[email] \n"),
+        (r"\\new: jane@example.org", "\\new: [email]"),
+        (r"\ud83d\ude00\"You\nidiot\"", '\U0001f600"You\n[insult]"'),
+    ],
+)
+def test_an_answer_in_json_is_mended_behind_its_escapes_and_stays_json(written, read):
+    found = guard.mended(Guard(), f'{{"result": "{written}"}}')
+    assert json.loads(found.text) == {"result": read}
+    assert found.flags

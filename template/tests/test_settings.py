@@ -96,7 +96,9 @@ def test_a_key_in_the_wrong_place_is_not_quoted_either(project):
     assert "provider-key-value" not in str(raised.value)
 
 
-def test_a_file_that_is_not_utf8_is_a_fault_of_that_file(project):
-    kit.write("config/app.toml", "").write_bytes(b'title = "\xff"\n')
-    with pytest.raises(ConfigError, match=r"config/app\.toml: not UTF-8"):
+@pytest.mark.parametrize("name", ["config/app.toml", ".env"])
+def test_a_file_that_is_not_utf8_is_a_fault_of_that_file(project, name):
+    kit.write(name, "").write_bytes(b'title = "\xff"\n')
+    with pytest.raises(ConfigError) as raised:
         settings.load()
+    assert str(raised.value) == f"{name}: not UTF-8 at byte 9"

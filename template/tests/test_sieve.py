@@ -32,6 +32,11 @@ def test_nothing_of_personal_data_is_shown(sample, step):
     assert not re.search(r"[\d@]|MIIB", shown(said, step))
 
 
+@pytest.mark.parametrize("sample", [r"\njane\u0040example.org", r"\n4242 4242 4242 4242", r"\nidiot"])
+def test_nothing_that_an_escape_hides_is_shown(sample):
+    assert shown(f"So it is: {sample} , now please .", 4) == "So it is:"
+
+
 @pytest.mark.parametrize("rule", ["flag", "off"])
 def test_what_is_not_withheld_is_shown(rule):
     said = "Call bob@example.com now please ."

@@ -10,21 +10,17 @@ K1, B = 1.2, 0.6
 
 def idf(bags: list[Counter[str]]) -> dict[str, float]:
     """Inverse document frequency of each term (Robertson and Sparck Jones, kept positive)."""
-    seen: Counter[str] = Counter()
-    for bag in bags:
-        seen.update(bag.keys())
+    seen = Counter(term for bag in bags for term in bag)
     return {term: math.log(1 + (len(bags) - n + 0.5) / (n + 0.5)) for term, n in seen.items()}
 
 
 def bm25(question: list[str], bags: list[Counter[str]], weights: dict[str, float]) -> list[float]:
     """One score a bag (Robertson and Zaragoza 2009, equation 3.15)."""
-    mean = sum(sum(bag.values()) for bag in bags) / max(len(bags), 1) or 1
+    mean = sum(bag.total() for bag in bags) / max(len(bags), 1) or 1
     scores = []
     for bag in bags:
-        norm = K1 * (1 - B + B * sum(bag.values()) / mean)
-        scores.append(
-            sum(weights.get(t, 0) * bag[t] * (K1 + 1) / (bag[t] + norm) for t in question if bag[t])
-        )
+        norm, held = K1 * (1 - B + B * bag.total() / mean), [term for term in question if bag[term]]
+        scores.append(sum(weights.get(t, 0) * bag[t] * (K1 + 1) / (bag[t] + norm) for t in held))
     return scores
 
 
@@ -35,9 +31,7 @@ def lexrank(sentences: list[str], damping: float = 0.85, rounds: int = 60) -> li
     weights = idf(bags)
     vectors = [{term: n * weights[term] for term, n in bag.items()} for bag in bags]
     # A sentence does not vote for itself: one that resembles no other must rank last.
-    similar = [
-        [0.0 if i == j else cosine(a, b) for j, b in enumerate(vectors)] for i, a in enumerate(vectors)
-    ]
+    similar = [[0.0 if a is b else cosine(a, b) for b in vectors] for a in vectors]
     totals = [sum(row) or 1.0 for row in similar]
     count = len(sentences)
     scores = [1 / count] * count if count else []

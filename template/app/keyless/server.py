@@ -53,8 +53,7 @@ def create_server() -> FastAPI:
         usage = count(system + "\n" + user, said)
         if asked.stream:
             return StreamingResponse(events(said, usage), media_type="text/event-stream")
-        message = {"role": "assistant", "content": said}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         return JSONResponse(envelope("chat.completion", [choice], usage))
 
     return server

@@ -84,11 +84,8 @@ def coverage(question: list[str], sources: list[Source], best: Source, language:
 def central(body: str) -> list[str]:
     """The sentences of a text, the most central first; greetings and scraps last."""
     sentences = list(dict.fromkeys(text.sentences(body)))[:MAX_SENTENCES]
-    scores = rank.lexrank(sentences)
-    order = sorted(
-        range(len(sentences)), key=lambda i: (len(sentences[i].split()) < MIN_WORDS, -scores[i], i)
-    )
-    return [sentences[i] for i in order]
+    scores = dict(zip(sentences, rank.lexrank(sentences), strict=True))
+    return sorted(sentences, key=lambda said: (len(said.split()) < MIN_WORDS, -scores[said]))
 
 
 def in_order(body: str, chosen: list[str]) -> list[str]:
