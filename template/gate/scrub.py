@@ -6,10 +6,11 @@ from app import pii
 
 CANARY = re.compile("[0-9a-f]{12}")
 SCRUBBED = re.compile(r"\[scrubbed ([a-z]+)\]")
+LOOKALIKE = "sk-" + "x" * 20
 # What a replayed answer has instead: the guard and the scorers must find it still.
 STAND_INS = {
     "card": "4111 1111 1111 1111", "email": "someone@example.org", "iban": "DE89 3704 0044 0532 0130 00",
-    "id": "756.1234.5678.97", "ip": "203.0.113.7", "phone": "+49 30 1234567", "secret": "sk-" + "x" * 20,
+    "id": "756.1234.5678.97", "ip": "203.0.113.7", "phone": "+49 30 1234567", "secret": LOOKALIKE,
 }  # fmt: skip
 
 
