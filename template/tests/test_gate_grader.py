@@ -16,6 +16,8 @@ from gate import cli, grader, replay, run
 from gate.errors import BadCases, GateError
 from tests import kit
 
+pytestmark = pytest.mark.slow
+
 RULES = """
 [gate.judge]
 model = "judge"

@@ -10,6 +10,8 @@ from app import db, features, pii
 from gate import cases, cli
 from tests import kit, runs
 
+pytestmark = pytest.mark.slow
+
 FILE, LOG = Path("features/note/adversarial.yaml"), Path("features/note/CHANGELOG.md")
 PERSONAL = "anna.weber@example.com", "DE89 3704 0044 0532 0130 00", "4242 4242 4242 4242", "sk-" + "a1" * 12
 BAD, GOOD = '{"result": "Pay by cheque."}', '{"result": "Pay by bank transfer."}'

@@ -13,6 +13,8 @@ from gate.errors import NotRecorded
 from tests import kit
 from tests.runs import GOOD, SHEET, record, replayed
 
+pytestmark = pytest.mark.slow
+
 CASE = """\
   - name: {name}
     inputs: {{text: {text}}}

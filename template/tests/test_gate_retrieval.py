@@ -19,6 +19,8 @@ from load import nearest
 from tests import kit
 from tests.embedder import Embedder, choose, index, own_page
 
+pytestmark = pytest.mark.slow
+
 TOML = Path("features/ask/feature.toml")
 
 

@@ -12,6 +12,8 @@ from gate import scrub
 from tests import kit
 from tests.runs import SHEET, record, replayed
 
+pytestmark = pytest.mark.slow
+
 
 def test_secrets_and_personal_data_stay_out_and_the_guard_sees_them_still(project):
     secret, email = "sk-" + "a1b2c3d4" * 4, "jane.doe@" + "corp.example"

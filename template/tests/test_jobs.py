@@ -34,6 +34,7 @@ async def test_an_id_that_nobody_has_is_404(site):
     assert (await site.http.get("/v1/results/nothing")).status_code == 404
 
 
+@pytest.mark.slow
 async def test_a_worker_answers_what_waits_with_one_usage_row_each(project):
     async with kit.site() as site:
         said = [await site.http.post("/v1/note", json=kit.TEXT, headers=processes.ASYNC) for _ in range(5)]
