@@ -17,6 +17,7 @@ from app.scorers import Expected
 from gate.errors import BadCases
 
 Kind = Literal["golden", "adversarial", "safety"]
+KINDS: list[Kind] = ["golden", "adversarial"]  # of a feature's own cases
 LARGEST = 20_000_000
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a tenth of the time, where PyYAML has it
 SCHEMA = Path(__file__).with_name("cases.schema.json")

@@ -1,19 +1,17 @@
 """Commands that write cases, recordings and labels: what the gate judges by."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from app.cli_tenant import with_database
 from app.scorers import Expected
 from gate import cases, changelog, entry, grader, incident, replay, run, suites
-from gate.cases import Kind
+from gate.cases import KINDS, Kind
 from gate.errors import GateError
-from gate.replay import Tape
-from gate.screen import chosen, out, tell
+from gate.screen import chosen, out, taped, tell
 
-KINDS: list[Kind] = ["golden", "adversarial"]
 case = typer.Typer(no_args_is_help=True, help="The cases of a feature, and why they are as they are.")
 Asked = Annotated[str, typer.Option(prompt=True)]
 Words = Annotated[list[str] | None, typer.Option(help="field=value, once a field; a;b where it is a list")]
@@ -65,20 +63,16 @@ def record(
 ) -> None:
     """Ask hosted models for the answers that no recording holds, and drop those that no case asks for."""
     plan = run.gate_plan()
-    tape = Tape(plan, "record", max_usd)
-    if again:
-        tape.kept.clear()
     found = chosen(plan, features)
-    for feature in found:
-        for kind in (*KINDS, "safety"):
-            tape.used[replay.place(feature, kind, tier)].clear()
-    try:
+    with taped(plan, "record", max_usd) as tape:
+        if again:
+            tape.kept.clear()
+        for place in [replay.place(feature, kind, tier) for feature in found for kind in get_args(Kind)]:
+            tape.used[place].clear()
         asyncio.run(grader.record(plan, found, tape))
         run.everything(found, KINDS, plan, tell, tier, tape)
         if not tier:
             suites.attack(found, plan, tape)
-    finally:
-        out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
 
 
 def judge(feature: str) -> None:

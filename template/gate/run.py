@@ -25,6 +25,7 @@ from gate.errors import GateError
 from gate.replay import Tape
 
 CONCURRENCY = 16
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,7 @@ class Checks(Evaluator[CaseSpec, Any, Metadata]):
 
 
 def everything(
-    features: list[Feature],
-    kinds: list[Kind],
-    plan: Plan,
-    tell: Callable[[str], None],
-    tier: str = "",
-    tape: Tape | None = None,
+    wanted: list[Feature], kinds: list[Kind], plan: Plan, tell: Tell, tier: str = "", tape: Tape | None = None
 ) -> list[FeatureRun]:
     """Run the cases of some features, on one tier alone if it is named; no `tape`: replay.
 
@@ -97,8 +93,8 @@ def everything(
     if tier and not plan.registry.in_tiers([tier]):
         known = ", ".join(sorted({model.tier for model in plan.registry.models.values()}))
         raise GateError(f"no model has tier '{tier}' in models.toml (known: {known})")
-    wanted = [(uncached(f), [cases.load(f, kind) for kind in kinds]) for f in features]
-    return asyncio.run(evaluate(wanted, plan, tell, tier, tape or Tape(plan)))
+    sets = [(uncached(f), [cases.load(f, kind) for kind in kinds]) for f in wanted]
+    return asyncio.run(evaluate(sets, plan, tell, tier, tape or Tape(plan)))
 
 
 def uncached(feature: Feature) -> Feature:
@@ -115,11 +111,7 @@ def gate_plan() -> Plan:
 
 
 async def evaluate(
-    wanted: list[tuple[Feature, list[CaseSet]]],
-    plan: Plan,
-    tell: Callable[[str], None],
-    tier: str,
-    tape: Tape,
+    wanted: list[tuple[Feature, list[CaseSet]]], plan: Plan, tell: Tell, tier: str, tape: Tape
 ) -> list[FeatureRun]:
     """One feature after the other, the cases of each at once."""
     judges = {feature.name: await counted(plan, feature, tell) for feature, _ in wanted}
@@ -138,7 +130,7 @@ async def evaluate(
     return found
 
 
-async def counted(plan: Plan, feature: Feature, tell: Callable[[str], None]) -> Judge | None:
+async def counted(plan: Plan, feature: Feature, tell: Tell) -> Judge | None:
     """The feature's judge, if it agrees with a person often enough; says so if it does not."""
     rules = feature.spec.gate.judge
     if rules is None:
@@ -172,15 +164,11 @@ async def run_set(
 
     dataset = Dataset[CaseSpec, Any, Metadata](
         name=f"{feature.name} {group.kind}",
-        cases=[
-            Case(name=c.name, inputs=c, metadata=c.metadata, expected_output=c.expected_output)
-            for c in group.cases
-        ],
+        cases=[Case(name=c.name, inputs=c, expected_output=c.expected_output) for c in group.cases],
         evaluators=[Checks()],
     )
-    report = await dataset.evaluate(
-        task, max_concurrency=CONCURRENCY, progress=False, repeat=feature.spec.gate.repeats
-    )
+    repeats = feature.spec.gate.repeats
+    report = await dataset.evaluate(task, max_concurrency=CONCURRENCY, progress=False, repeat=repeats)
     if report.failures:
         worst = report.failures[0]
         raise GateError(f"{feature.name}: case '{worst.name}' crashed: {worst.error_message}")
