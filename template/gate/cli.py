@@ -13,21 +13,19 @@ from app.services import Plan
 from gate import baseline, cases, changelog, checks, cli_data, cli_measure, judge, report, run, slices, suites
 from gate import policy as audit
 from gate import slo as promises
-from gate.baseline import Baseline
 from gate.cases import KINDS, Kind
 from gate.errors import BadCases, GateError
 from gate.judge import Verdict
 from gate.replay import Tape
-from gate.run import FeatureRun
-from gate.screen import chosen, err, finish, out, show, taped, tell
+from gate.screen import Names, chosen, err, finish, out, show, taped, tell
 
 cli = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 cli_data.add_to(cli)
 cli_measure.add_to(cli)
-Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
 Tier = Annotated[str, typer.Option(help="judge this tier of models alone; it has its own baseline")]
 Live = Annotated[bool, typer.Option("--live", help="ask hosted models, not their recordings")]
 MaxUsd = Annotated[float, typer.Option(help="the most that --live may cost")]
+Reason = Annotated[str, typer.Option(prompt="Why is this result right", help="kept in git")]
 PARTS = ("invariants", "score", "cost")
 
 
@@ -38,8 +36,6 @@ def main() -> None:
     except (AppError, GateError) as error:
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(2) from error
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
 
 
 @cli.command()
@@ -89,17 +85,12 @@ def policy() -> None:
 @cli.command()
 def slo(out_folder: Annotated[Path | None, typer.Option("--out", help="var/slo without it")] = None) -> None:
     """Write Prometheus rules for what feature.toml promises, and let promtool check and test them."""
-    plan = run.gate_plan()
-    if unsound(plan, out_folder):
+    if unsound(run.gate_plan(), out_folder):
         raise typer.Exit(1)
 
 
 @cli.command()
-def accept(
-    features: Names = None,
-    reason: Annotated[str, typer.Option(prompt="Why is this result right", help="kept in git")] = "",
-    tier: Tier = "",
-) -> None:
+def accept(features: Names = None, reason: Reason = "", tier: Tier = "") -> None:
     """Make the present result the baseline; commit the file, its diff is the record."""
     if not reason.strip():
         raise GateError("accept needs a reason: uv run gate accept FEATURE --reason '...'")
@@ -132,7 +123,7 @@ def everything() -> None:
         failed += step(name, faults, f"{time.perf_counter() - started:.1f} s")
     failed += step("cases", unsure(plan)) + step("policy", audit.violations(plan)) + unsound(plan)
     verdicts = attacked(plan, None, Tape(plan)) + evaluate(plan, None, KINDS, PARTS, Tape(plan))
-    finish(plan, verdicts, failed=failed)
+    finish(plan, verdicts, steps=failed)
 
 
 def unsure(plan: Plan) -> list[Fault]:
@@ -181,7 +172,7 @@ def evaluate(
     bases = {feature.name: baseline.load(feature, tier) for feature in features}
     runs = run.everything(features, kinds, plan, tell, tier, tape)
     compared = slices.compare(runs, bases) if "golden" in kinds else {}
-    judges: dict[str, Callable[[FeatureRun, Baseline | None], Verdict]] = {
+    judges: dict[str, Callable[[run.FeatureRun, baseline.Baseline | None], Verdict]] = {
         "invariants": judge.invariants,
         "score": lambda done, base: judge.score(done, base, compared[done.feature.name]),
         "cost": judge.cost,

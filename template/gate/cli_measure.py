@@ -7,9 +7,8 @@ import typer
 
 from app import services, settings
 from gate import handover, run
-from gate.screen import chosen, err, finish, out
+from gate.screen import Names, chosen, err, finish, out
 
-Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
 Days = Annotated[int, typer.Option(min=1, help="how many days it looks back")]
 History = Annotated[Path | None, typer.Option(exists=True, help="var/reports/history.jsonl without it")]
 Seconds = Annotated[int, typer.Option(min=1, max=3600, help="how long to ask")]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +14,7 @@ from gate.errors import UnknownFeature
 from gate.judge import Verdict
 from gate.replay import Mode, Tape
 
+Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
 out, err = Console(), Console(stderr=True)
 STYLES = {"PASS": "green", "BLOCK": "red", "INCONCLUSIVE": "yellow", "NO BASELINE": "yellow"}
 
@@ -53,14 +55,15 @@ def taped(plan: Plan, mode: Mode, max_usd: float) -> Iterator[Tape]:
             out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
 
 
-def finish(
-    plan: Plan, verdicts: list[Verdict], page: str = "report.html", failed: Sequence[str] = ()
-) -> None:
-    """Print the verdicts and where more can be seen, and end with the exit code that they mean."""
+def finish(plan: Plan, verdicts: list[Verdict], page: str = "report.html", steps: Sequence[str] = ()) -> None:
+    """Print the verdicts and where more can be seen, and end with the exit code that they mean.
+
+    `steps` are those that failed before.
+    """
     show(verdicts)
     place = plan.settings.var_dir / report.FOLDER / page
     out.print(f"report: {place.as_posix()}" if verdicts else "no features: nothing to judge", highlight=False)
-    stopped = [*failed, *(f"{v.feature} {v.part}" for v in verdicts if v.stops)]
+    stopped = [*steps, *(f"{v.feature} {v.part}" for v in verdicts if v.stops)]
     if any(v.word == "INCONCLUSIVE" and v.part not in report.MEASURED for v in verdicts):
         out.print("inconclusive: if the change is right, say so: uv run gate accept FEATURE --reason '...'")
     if stopped:

@@ -25,11 +25,6 @@ def write(features: Iterable[Feature], folder: Path) -> tuple[list[str], str]:
     }  # fmt: skip
     for name in COMMANDS:
         paper.write(folder / name, given, StrictUndefined)
-    return lint(folder)
-
-
-def lint(folder: Path) -> tuple[list[str], str]:
-    """What promtool says of the rules, and of how they behave in the tests."""
     if not shutil.which("promtool"):
         return [], "not linted: promtool is not installed (Debian: apt-get install prometheus)"
     return checks.failed([["promtool", *words, name] for name, words in COMMANDS.items()], folder), ""
