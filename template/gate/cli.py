@@ -15,7 +15,6 @@ from gate import policy as audit
 from gate import slo as promises
 from gate.cases import KINDS, Kind
 from gate.errors import BadCases, GateError
-from gate.judge import Verdict
 from gate.replay import Tape
 from gate.screen import Names, chosen, err, finish, out, show, taped, tell
 
@@ -120,7 +119,7 @@ def everything() -> None:
         started = time.perf_counter()
         with err.status(name):
             faults = checks.failed(commands)
-        failed += step(name, faults, f"{time.perf_counter() - started:.1f} s")
+        failed += step(name, faults, f"  {time.perf_counter() - started:.1f} s")
     failed += step("cases", unsure(plan)) + step("policy", audit.violations(plan)) + unsound(plan)
     verdicts = attacked(plan, None, Tape(plan)) + evaluate(plan, None, KINDS, PARTS, Tape(plan))
     finish(plan, verdicts, steps=failed)
@@ -141,7 +140,7 @@ def unsure(plan: Plan) -> list[Fault]:
 def step(name: str, faults: Sequence[object], said: str = "") -> list[str]:
     """Say whether a step found faults, and which; gives its name if it did."""
     mark = "[red]BLOCK[/]" if faults else "[green]PASS[/]"
-    out.print(f"{name:<9} {mark}  {said}".rstrip(), highlight=False, soft_wrap=True)
+    out.print(f"{name:<9} {mark}{said}", highlight=False, soft_wrap=True)
     for fault in faults:
         out.print(str(fault), markup=False, highlight=False, soft_wrap=True)
     return [name] if faults else []
@@ -151,10 +150,10 @@ def unsound(plan: Plan, folder: Path | None = None) -> list[str]:
     """Write the rules and say what promtool thinks of them; gives the name of the step if it refuses."""
     folder = folder or plan.settings.var_dir / "slo"
     faults, note = promises.write(plan.features.values(), folder)
-    return step("slo", faults, f"{folder.as_posix()}  {note}")
+    return step("slo", faults, f"  {folder.as_posix()}  {note}")
 
 
-def attacked(plan: Plan, names: list[str] | None, tape: Tape) -> list[Verdict]:
+def attacked(plan: Plan, names: list[str] | None, tape: Tape) -> list[judge.Verdict]:
     """The verdicts of the safety suites, below the table of what got through."""
     found = suites.attack(chosen(plan, names), plan, tape)
     if found:
@@ -164,15 +163,16 @@ def attacked(plan: Plan, names: list[str] | None, tape: Tape) -> list[Verdict]:
 
 def evaluate(
     plan: Plan, names: list[str] | None, kinds: list[Kind], parts: Sequence[str], tape: Tape, tier: str = ""
-) -> list[Verdict]:
+) -> list[judge.Verdict]:
     """Run, judge the parts that are asked for, and write the report."""
     features = chosen(plan, names)
     if not features:
+        out.print("no features: nothing to judge", highlight=False)
         return []
     bases = {feature.name: baseline.load(feature, tier) for feature in features}
     runs = run.everything(features, kinds, plan, tell, tier, tape)
     compared = slices.compare(runs, bases) if "golden" in kinds else {}
-    judges: dict[str, Callable[[run.FeatureRun, baseline.Baseline | None], Verdict]] = {
+    judges: dict[str, Callable[[run.FeatureRun, baseline.Baseline | None], judge.Verdict]] = {
         "invariants": judge.invariants,
         "score": lambda done, base: judge.score(done, base, compared[done.feature.name]),
         "cost": judge.cost,

@@ -62,7 +62,8 @@ def finish(plan: Plan, verdicts: list[Verdict], page: str = "report.html", steps
     """
     show(verdicts)
     place = plan.settings.var_dir / report.FOLDER / page
-    out.print(f"report: {place.as_posix()}" if verdicts else "no features: nothing to judge", highlight=False)
+    if place.exists():
+        out.print(f"report: {place.as_posix()}", highlight=False)
     stopped = [*steps, *(f"{v.feature} {v.part}" for v in verdicts if v.stops)]
     if any(v.word == "INCONCLUSIVE" and v.part not in report.MEASURED for v in verdicts):
         out.print("inconclusive: if the change is right, say so: uv run gate accept FEATURE --reason '...'")
