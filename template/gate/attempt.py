@@ -8,8 +8,6 @@ from app import passages, pipeline, text
 from app.ask import Ask
 from app.errors import AppError
 from app.features import Feature
-from app.passages import Passage
-from app.pipeline import Answer
 from app.prompts import Prompt
 from app.scorers import Outcome
 from app.services import Services
@@ -18,7 +16,7 @@ from gate.cases import CaseSpec
 
 async def outcome(held: Services, feature: Feature, spec: CaseSpec, tier: str) -> Outcome:
     """Ask the pipeline as a client would; an error that a client would see is an outcome too."""
-    planted = tuple(Passage(page, page, page, text) for page, text in spec.metadata.documents.items())
+    planted = tuple(passages.Passage(at, at, at, said) for at, said in spec.metadata.documents.items())
     asked = "\n".join(value for value in spec.inputs.values() if isinstance(value, str))
     given = Outcome("invalid", asked=asked, language=spec.metadata.language)
     try:
@@ -27,8 +25,8 @@ async def outcome(held: Services, feature: Feature, spec: CaseSpec, tier: str) -
     except ValidationError as error:
         return replace(given, detail=str(error))
     except AppError as error:
-        faults = getattr(error, "faults", None)
-        return replace(given, code=error.code, detail="; ".join(map(str, faults)) if faults else str(error))
+        faults = getattr(error, "faults", None) or [error]
+        return replace(given, code=error.code, detail="; ".join(map(str, faults)))
     row, prompt = answer.row, feature.prompts[answer.row.prompt]
     return replace(
         given, code="ok", output=answer.said, flags=list(row.flags),
@@ -38,9 +36,9 @@ async def outcome(held: Services, feature: Feature, spec: CaseSpec, tier: str) -
     )  # fmt: skip
 
 
-def parts(answer: Answer, prompt: Prompt, asked: str) -> dict[str, int]:
+def parts(answer: pipeline.Answer, prompt: Prompt, asked: str) -> dict[str, int]:
     """Tokens by part of the prompt, by our own count: what the caller sent apart from what is around it."""
-    passages_shown = passages.show(answer.passages)
-    counted = {"instructions": prompt.system, "template": prompt.user.template, "input": asked}
-    found = {name: text.count_tokens(said) for name, said in (counted | {"passages": passages_shown}).items()}
-    return found | {"answer": answer.row.output_tokens}
+    told = {"instructions": prompt.system, "template": prompt.user.template, "input": asked}
+    told["passages"] = passages.show(answer.passages)
+    counted = {name: text.count_tokens(said) for name, said in told.items()}
+    return counted | {"answer": answer.row.output_tokens}

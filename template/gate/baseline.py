@@ -8,7 +8,6 @@ from pydantic import Field, ValidationError
 
 from app import files, quality
 from app.features import Feature
-from app.files import Strict
 from gate.cases import CaseSpec
 from gate.errors import BadBaseline
 from gate.run import CaseRun, FeatureRun
@@ -16,7 +15,7 @@ from gate.run import CaseRun, FeatureRun
 SAID = 400
 
 
-class Mark(Strict):
+class Mark(files.Strict):
     """One golden case: its score from 0 to 1, its tokens (by part of the prompt too), dollars and answer.
 
     `key` names what was asked and expected: a case that is renamed is still the same case.
@@ -30,7 +29,7 @@ class Mark(Strict):
     said: str = ""
 
 
-class Baseline(Strict):
+class Baseline(files.Strict):
     """An accepted run: model, prompt and dataset say what it is comparable with; the seal is of the rest."""
 
     seal: str = ""
@@ -46,11 +45,6 @@ class Baseline(Strict):
         """The keys of the adversarial cases by name; a baseline of before 0.4.0 has names alone."""
         held = self.adversarial
         return held if isinstance(held, dict) else dict.fromkeys(held, "")
-
-    @property
-    def keys(self) -> dict[str, str]:
-        """The keys of the golden cases by name."""
-        return {name: mark.key for name, mark in self.cases.items()}
 
 
 def load(feature: Feature, tier: str = "") -> Baseline | None:
@@ -88,13 +82,14 @@ def spotted(place: Path, error: ValidationError) -> str:
 def save(run: FeatureRun, reason: str) -> Path:
     """Accept a run: write its golden scores and tokens, a line a case so that a diff can be read."""
     golden = next(group for group in run.sets if group.kind == "golden")
-    attacks = {r.spec.name: key(r.spec) for r in run.of("adversarial")}
-    head: dict[str, object] = {"reason": reason, "model": run.model, "prompt": run.prompt}
-    head |= {"dataset": golden.digest, "adversarial": dict(sorted(attacks.items()))}
-    marks = {r.spec.name: mark(r).model_dump(exclude_none=True) for r in run.of("golden")}
-    held = Baseline.model_validate(head | {"cases": dict(sorted(marks.items()))})
-    head = {"seal": sealed(held), **head}
-    lines = ",\n".join(f"    {told(name)}: {told(marks[name])}" for name in sorted(marks))
+    runs = sorted(run.runs, key=lambda r: r.spec.name)
+    held = Baseline(
+        reason=reason, model=run.model, prompt=run.prompt, dataset=golden.digest,
+        adversarial={r.spec.name: key(r.spec) for r in runs if r.kind == "adversarial"},
+        cases={r.spec.name: mark(r) for r in runs if r.kind == "golden"},
+    )  # fmt: skip
+    head = held.model_copy(update={"seal": sealed(held)}).model_dump(exclude_none=True)
+    lines = ",\n".join(f"    {told(name)}: {told(kept)}" for name, kept in head.pop("cases").items())
     top = "".join(f"  {told(name)}: {told(value)},\n" for name, value in head.items())
     place = quality.path(run.feature.folder, run.tier)
     files.write_atomic(place, f'{{\n{top}  "cases": {{\n{lines}\n  }}\n}}\n')
@@ -109,15 +104,23 @@ def told(value: object) -> str:
 def mark(run: CaseRun) -> Mark:
     """What is kept of one case."""
     given = run.outcome
-    said = given.words[:SAID]
-    spent = {"tokens": given.tokens, "usd": given.cost_usd, "parts": given.parts}
-    return Mark.model_validate({"score": run.score, "key": key(run.spec), "said": said, **spent})
+    return Mark(
+        score=run.score, key=key(run.spec), said=given.words[:SAID],
+        tokens=given.tokens, usd=given.cost_usd, parts=given.parts,
+    )  # fmt: skip
 
 
 def key(spec: CaseSpec) -> str:
     """The name of a case's content: what is asked, with which documents, and what is expected."""
     content = [spec.inputs, spec.metadata.documents, spec.expected_output.model_dump(exclude_defaults=True)]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def marks(run: FeatureRun, base: Baseline | None) -> tuple[dict[str, Mark], list[str]]:
+    """What was accepted of each golden case of a run, by its present name; and the accepted ones now gone."""
+    held = base.cases if base else {}
+    pairs, gone = paired({name: mark.key for name, mark in held.items()}, [r.spec for r in run.of("golden")])
+    return {name: held[before] for name, before in pairs.items()}, gone
 
 
 def paired(held: dict[str, str], specs: list[CaseSpec]) -> tuple[dict[str, str], list[str]]:

@@ -12,11 +12,12 @@ from pydantic import Field, JsonValue, ValidationError
 from app import files
 from app.errors import Fault
 from app.features import Feature
-from app.files import Strict
+from app.files import Model, Strict
 from app.scorers import Expected
 from gate.errors import BadCases
 
 Kind = Literal["golden", "adversarial", "safety"]
+KINDS: list[Kind] = ["golden", "adversarial"]  # of a feature's own cases
 LARGEST = 20_000_000
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a tenth of the time, where PyYAML has it
 SCHEMA = Path(__file__).with_name("cases.schema.json")
@@ -70,15 +71,19 @@ def load(feature: Feature, kind: Kind, text: str = "") -> CaseSet:
 
 def read(path: Path, feature: Feature | None = None, text: str = "") -> CaseFile:
     """Read and check one case file, of a feature or for all; raise BadCases with every fault in it."""
-    lines, content = parse(path, text)
-    try:
-        found = CaseFile.model_validate(content)
-    except ValidationError as error:
-        raise BadCases([located(f, lines) for f in files.explain(path, error, CaseFile)]) from error
-    faults = doubles(path, lines) + (misfits(path, lines, feature, found) if feature else [])
-    if faults:
+    found, lines = checked(path, CaseFile, text)
+    if faults := doubles(path, lines) + (misfits(path, lines, feature, found) if feature else []):
         raise BadCases(faults)
     return found
+
+
+def checked(path: Path, model: type[Model], text: str = "") -> tuple[Model, list[tuple[str, int]]]:
+    """A file's content, and name and line of each of its cases; raise BadCases with what does not fit."""
+    lines, content = parse(path, text)
+    try:
+        return model.model_validate(content), lines
+    except ValidationError as error:
+        raise BadCases([located(fault, lines) for fault in files.explain(path, error, model)]) from error
 
 
 def parse(path: Path, text: str) -> tuple[list[tuple[str, int]], object]:
@@ -95,11 +100,11 @@ def parse(path: Path, text: str) -> tuple[list[tuple[str, int]], object]:
         raise BadCases([Fault(path, "", f"not UTF-8 at byte {error.start}")]) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that no calendar has
         raise BadCases([not_yaml(path, error)]) from error
-    top = tree.value if isinstance(tree, yaml.MappingNode) else []
-    pairs = {str(key.value): node for key, node in top}
-    if not isinstance(pairs.get("cases"), yaml.SequenceNode):
+    listed = keys(tree).get("cases")
+    if not isinstance(listed, yaml.SequenceNode):
         raise BadCases([Fault(path, "", "needs a list under the key 'cases'")])
-    return [(name_of(node), node.start_mark.line + 1) for node in pairs["cases"].value], content
+    names = [str(keys(node)["name"].value) if "name" in keys(node) else "" for node in listed.value]
+    return [(name, node.start_mark.line + 1) for name, node in zip(names, listed.value, strict=True)], content
 
 
 def not_yaml(path: Path, error: Exception) -> Fault:
@@ -109,10 +114,9 @@ def not_yaml(path: Path, error: Exception) -> Fault:
     return Fault(path, where, f"not YAML: {getattr(error, 'problem', error)}")
 
 
-def name_of(node: yaml.Node) -> str:
-    """The name of a case in the parsed file, or nothing."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    return next((str(value.value) for key, value in pairs if key.value == "name"), "")
+def keys(node: yaml.Node | None) -> dict[str, yaml.Node]:
+    """The parts of a table in the parsed file by key; none of anything else."""
+    return {str(key.value): part for key, part in node.value} if isinstance(node, yaml.MappingNode) else {}
 
 
 def located(fault: Fault, lines: list[tuple[str, int]]) -> Fault:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 from gate.errors import GateError
@@ -15,29 +15,20 @@ STEPS = {
 }
 
 
-@dataclass(frozen=True)
-class Done:
-    """One step: `said` holds the tool's own words where it failed."""
-
-    name: str
-    ok: bool
-    said: str = ""
-
-
-def run(name: str) -> Done:
-    """Run the commands of one step; the first that fails ends it."""
-    for command in STEPS[name]:
-        more = project_files() if command[0] == "detect-secrets-hook" else []
-        done = subprocess.run([sys.executable, "-m", *module(command), *more], capture_output=True, text=True)
+def failed(commands: Iterable[list[str]], folder: Path | None = None) -> list[str]:
+    """What the first command that fails says in its own words; those after it are not run."""
+    for command in commands:
+        done = subprocess.run(program(*command), cwd=folder, capture_output=True, text=True)
         if done.returncode:
-            return Done(name, False, f"$ {' '.join(command)}\n{done.stdout}{done.stderr}".strip())
-    return Done(name, True)
+            return [f"$ {' '.join(command)}\n{done.stdout}{done.stderr}".strip()]
+    return []
 
 
-def module(command: list[str]) -> list[str]:
-    """The command as a module of this Python, so that no PATH is needed."""
+def program(name: str, *words: str) -> list[str]:
+    """The command as a module of this Python, so that no PATH is needed; promtool is no module."""
     modules = {"lint-imports": "importlinter.cli", "detect-secrets-hook": "detect_secrets.pre_commit_hook"}
-    return [modules.get(command[0], command[0]), *command[1:]]
+    start = [name] if name == "promtool" else [sys.executable, "-m", modules.get(name, name)]
+    return [*start, *words, *(project_files() if name == "detect-secrets-hook" else [])]
 
 
 def project_files() -> list[str]:

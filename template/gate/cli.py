@@ -1,8 +1,7 @@
 """uv run gate ...: decide whether a change may be merged. Exit code 0: yes, 1: no, 2: it could not judge."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,22 +13,19 @@ from app.services import Plan
 from gate import baseline, cases, changelog, checks, cli_data, cli_measure, judge, report, run, slices, suites
 from gate import policy as audit
 from gate import slo as promises
-from gate.baseline import Baseline
-from gate.cases import Kind
+from gate.cases import KINDS, Kind
 from gate.errors import BadCases, GateError
-from gate.judge import Verdict
 from gate.replay import Tape
-from gate.run import FeatureRun
-from gate.screen import chosen, err, finish, out, show, tell
+from gate.screen import Names, chosen, err, finish, out, show, taped, tell
 
 cli = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 cli_data.add_to(cli)
 cli_measure.add_to(cli)
-Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
 Tier = Annotated[str, typer.Option(help="judge this tier of models alone; it has its own baseline")]
 Live = Annotated[bool, typer.Option("--live", help="ask hosted models, not their recordings")]
 MaxUsd = Annotated[float, typer.Option(help="the most that --live may cost")]
-BOTH: list[Kind] = ["golden", "adversarial"]
+Reason = Annotated[str, typer.Option(prompt="Why is this result right", help="kept in git")]
+PARTS = ("invariants", "score", "cost")
 
 
 def main() -> None:
@@ -39,16 +35,14 @@ def main() -> None:
     except (AppError, GateError) as error:
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(2) from error
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
 
 
 @cli.command()
 def evals(features: Names = None, tier: Tier = "", live: Live = False, max_usd: MaxUsd = 1.0) -> None:
     """Run golden and adversarial cases through the pipeline and compare with the baseline."""
     plan = run.gate_plan()
-    with taped(plan, live, max_usd) as tape:
-        verdicts = evaluate(plan, features, BOTH, ("invariants", "score", "cost"), tier, tape)
+    with taped(plan, "live" if live else "replay", max_usd) as tape:
+        verdicts = evaluate(plan, features, KINDS, PARTS, tape, tier)
     finish(plan, verdicts)
 
 
@@ -56,9 +50,9 @@ def evals(features: Names = None, tier: Tier = "", live: Live = False, max_usd: 
 def safety(features: Names = None, live: Live = False, max_usd: MaxUsd = 1.0) -> None:
     """Attack every feature with the suites; then its own adversarial cases, every one of which must hold."""
     plan = run.gate_plan()
-    with taped(plan, live, max_usd) as tape:
+    with taped(plan, "live" if live else "replay", max_usd) as tape:
         verdicts = attacked(plan, features, tape)
-        verdicts += evaluate(plan, features, ["adversarial"], ("invariants",), tape=tape)
+        verdicts += evaluate(plan, features, ["adversarial"], ("invariants",), tape)
     finish(plan, verdicts)
 
 
@@ -66,7 +60,7 @@ def safety(features: Names = None, live: Live = False, max_usd: MaxUsd = 1.0) ->
 def cost(features: Names = None) -> None:
     """Compare the median tokens of the golden cases with the baseline."""
     plan = run.gate_plan()
-    finish(plan, evaluate(plan, features, ["golden"], ("cost",)))
+    finish(plan, evaluate(plan, features, ["golden"], ("cost",), Tape(plan)))
 
 
 @cli.command()
@@ -90,22 +84,17 @@ def policy() -> None:
 @cli.command()
 def slo(out_folder: Annotated[Path | None, typer.Option("--out", help="var/slo without it")] = None) -> None:
     """Write Prometheus rules for what feature.toml promises, and let promtool check and test them."""
-    plan = run.gate_plan()
-    if unsound(plan, out_folder):
+    if unsound(run.gate_plan(), out_folder):
         raise typer.Exit(1)
 
 
 @cli.command()
-def accept(
-    features: Names = None,
-    reason: Annotated[str, typer.Option(prompt="Why is this result right", help="kept in git")] = "",
-    tier: Tier = "",
-) -> None:
+def accept(features: Names = None, reason: Reason = "", tier: Tier = "") -> None:
     """Make the present result the baseline; commit the file, its diff is the record."""
     if not reason.strip():
         raise GateError("accept needs a reason: uv run gate accept FEATURE --reason '...'")
     plan = run.gate_plan()
-    for done in run.everything(chosen(plan, features), BOTH, plan, tell, tier):
+    for done in run.everything(chosen(plan, features), KINDS, plan, tell, tier):
         verdict = judge.invariants(done)
         if verdict.stops:
             show([verdict])
@@ -125,26 +114,22 @@ def schema(path: Path = cases.SCHEMA) -> None:
 @cli.command("all")
 def everything() -> None:
     """Run all that CI runs: lint, types, secrets, unit tests, policy, SLO rules, evals, safety, cost."""
-    plan, failed = run.gate_plan(), []
-    for name in checks.STEPS:
+    plan, failed = run.gate_plan(), list[str]()
+    for name, commands in checks.STEPS.items():
         started = time.perf_counter()
         with err.status(name):
-            done = checks.run(name)
-        mark = "[green]PASS[/]" if done.ok else "[red]BLOCK[/]"
-        out.print(f"{name:<9} {mark}  {time.perf_counter() - started:.1f} s", highlight=False)
-        if not done.ok:
-            failed.append(name)
-            out.print(done.said, markup=False, highlight=False, soft_wrap=True)
+            faults = checks.failed(commands)
+        failed += step(name, faults, f"  {time.perf_counter() - started:.1f} s")
     failed += step("cases", unsure(plan)) + step("policy", audit.violations(plan)) + unsound(plan)
-    verdicts = attacked(plan, None, Tape(plan))
-    finish(plan, verdicts + evaluate(plan, None, BOTH, ("invariants", "score", "cost")), failed)
+    verdicts = attacked(plan, None, Tape(plan)) + evaluate(plan, None, KINDS, PARTS, Tape(plan))
+    finish(plan, verdicts, steps=failed)
 
 
 def unsure(plan: Plan) -> list[Fault]:
     """What is wrong with case files, and which changed without a line in their changelog."""
     faults = []
     for feature in plan.features.values():
-        for kind in BOTH:
+        for kind in KINDS:
             try:
                 faults += changelog.unexplained(feature, cases.load(feature, kind))
             except BadCases as error:
@@ -152,9 +137,10 @@ def unsure(plan: Plan) -> list[Fault]:
     return faults
 
 
-def step(name: str, faults: list[Fault]) -> list[str]:
+def step(name: str, faults: Sequence[object], said: str = "") -> list[str]:
     """Say whether a step found faults, and which; gives its name if it did."""
-    out.print(f"{name:<9} {'[red]BLOCK[/]' if faults else '[green]PASS[/]'}", highlight=False)
+    mark = "[red]BLOCK[/]" if faults else "[green]PASS[/]"
+    out.print(f"{name:<9} {mark}{said}", highlight=False, soft_wrap=True)
     for fault in faults:
         out.print(str(fault), markup=False, highlight=False, soft_wrap=True)
     return [name] if faults else []
@@ -163,24 +149,11 @@ def step(name: str, faults: list[Fault]) -> list[str]:
 def unsound(plan: Plan, folder: Path | None = None) -> list[str]:
     """Write the rules and say what promtool thinks of them; gives the name of the step if it refuses."""
     folder = folder or plan.settings.var_dir / "slo"
-    done = promises.write(plan.features.values(), folder)
-    mark = "[green]PASS[/]" if done.ok else "[red]BLOCK[/]"
-    out.print(f"slo       {mark}  {folder.as_posix()}  {done.said}", highlight=False, soft_wrap=True)
-    return [] if done.ok else ["slo"]
+    faults, note = promises.write(plan.features.values(), folder)
+    return step("slo", faults, f"  {folder.as_posix()}  {note}")
 
 
-@contextmanager
-def taped(plan: Plan, live: bool, max_usd: float) -> Iterator[Tape]:
-    """Recorded answers, or with `live` the hosted models themselves; says in the end what they cost."""
-    tape = Tape(plan, "live" if live else "replay", max_usd)
-    try:
-        yield tape
-    finally:
-        if live:
-            out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
-
-
-def attacked(plan: Plan, names: list[str] | None, tape: Tape) -> list[Verdict]:
+def attacked(plan: Plan, names: list[str] | None, tape: Tape) -> list[judge.Verdict]:
     """The verdicts of the safety suites, below the table of what got through."""
     found = suites.attack(chosen(plan, names), plan, tape)
     if found:
@@ -189,13 +162,8 @@ def attacked(plan: Plan, names: list[str] | None, tape: Tape) -> list[Verdict]:
 
 
 def evaluate(
-    plan: Plan,
-    names: list[str] | None,
-    kinds: list[Kind],
-    parts: tuple[str, ...],
-    tier: str = "",
-    tape: Tape | None = None,
-) -> list[Verdict]:
+    plan: Plan, names: list[str] | None, kinds: list[Kind], parts: Sequence[str], tape: Tape, tier: str = ""
+) -> list[judge.Verdict]:
     """Run, judge the parts that are asked for, and write the report."""
     features = chosen(plan, names)
     if not features:
@@ -204,7 +172,7 @@ def evaluate(
     bases = {feature.name: baseline.load(feature, tier) for feature in features}
     runs = run.everything(features, kinds, plan, tell, tier, tape)
     compared = slices.compare(runs, bases) if "golden" in kinds else {}
-    judges: dict[str, Callable[[FeatureRun, Baseline | None], Verdict]] = {
+    judges: dict[str, Callable[[run.FeatureRun, baseline.Baseline | None], judge.Verdict]] = {
         "invariants": judge.invariants,
         "score": lambda done, base: judge.score(done, base, compared[done.feature.name]),
         "cost": judge.cost,

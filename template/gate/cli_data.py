@@ -1,21 +1,21 @@
 """Commands that write cases, recordings and labels: what the gate judges by."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from app.cli_tenant import with_database
 from app.scorers import Expected
 from gate import cases, changelog, entry, grader, incident, replay, run, suites
-from gate.cases import Kind
 from gate.errors import GateError
-from gate.replay import Tape
-from gate.screen import chosen, out, tell
+from gate.screen import Names, chosen, out, taped, tell
 
-KINDS: list[Kind] = ["golden", "adversarial"]
 case = typer.Typer(no_args_is_help=True, help="The cases of a feature, and why they are as they are.")
 Asked = Annotated[str, typer.Option(prompt=True)]
+Again = Annotated[bool, typer.Option("--all", help="also what is recorded already")]
+Left = Annotated[float, typer.Option(help="no call that could cost more than is left")]
+Tier = Annotated[str, typer.Option(help="this tier of models alone")]
 Words = Annotated[list[str] | None, typer.Option(help="field=value, once a field; a;b where it is a list")]
 
 
@@ -30,7 +30,7 @@ def add_to(cli: typer.Typer) -> None:
 @case.command()
 def add(
     feature: str, name: Asked, family: Asked, language: Asked, origin: Asked,
-    kind: Kind = "golden", input: Words = None, expect: Words = None,
+    kind: cases.Kind = "golden", input: Words = None, expect: Words = None,
 ) -> None:  # fmt: skip
     """Append a case to golden.yaml or adversarial.yaml; what no option says is asked."""
     found = chosen(run.gate_plan(), [feature])[0]
@@ -52,33 +52,24 @@ def take(id: str, family: str = "incident", expect: Words = None) -> None:
 def note(feature: str, why: str) -> None:
     """Say in the feature's CHANGELOG.md why its cases have changed."""
     found = chosen(run.gate_plan(), [feature])[0]
-    for group in [cases.load(found, kind) for kind in KINDS]:
+    for group in [cases.load(found, kind) for kind in cases.KINDS]:
         if changelog.unexplained(found, group):
             changelog.note(found, group, why)
 
 
-def record(
-    features: Annotated[list[str] | None, typer.Argument(help="all of them if none is named")] = None,
-    again: Annotated[bool, typer.Option("--all", help="also what is recorded already")] = False,
-    max_usd: Annotated[float, typer.Option(help="no call that could cost more than is left")] = 1.0,
-    tier: Annotated[str, typer.Option(help="this tier of models alone")] = "",
-) -> None:
+def record(features: Names = None, again: Again = False, max_usd: Left = 1.0, tier: Tier = "") -> None:
     """Ask hosted models for the answers that no recording holds, and drop those that no case asks for."""
     plan = run.gate_plan()
-    tape = Tape(plan, "record", max_usd)
-    if again:
-        tape.kept.clear()
     found = chosen(plan, features)
-    for feature in found:
-        for kind in (*KINDS, "safety"):
-            tape.used[replay.place(feature, kind, tier)].clear()
-    try:
+    with taped(plan, "record", max_usd) as tape:
+        if again:
+            tape.kept.clear()
+        for place in [replay.place(one, kind, tier) for one in found for kind in get_args(cases.Kind)]:
+            tape.used[place].clear()
         asyncio.run(grader.record(plan, found, tape))
-        run.everything(found, KINDS, plan, tell, tier, tape)
+        run.everything(found, cases.KINDS, plan, tell, tier, tape)
         if not tier:
             suites.attack(found, plan, tape)
-    finally:
-        out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
 
 
 def judge(feature: str) -> None:

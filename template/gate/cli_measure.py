@@ -7,10 +7,8 @@ import typer
 
 from app import services, settings
 from gate import handover, run
-from gate.judge import Verdict
-from gate.screen import chosen, err, out, show
+from gate.screen import Names, chosen, err, finish, out
 
-Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
 Days = Annotated[int, typer.Option(min=1, help="how many days it looks back")]
 History = Annotated[Path | None, typer.Option(exists=True, help="var/reports/history.jsonl without it")]
 Seconds = Annotated[int, typer.Option(min=1, max=3600, help="how long to ask")]
@@ -29,13 +27,9 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def load(
-    features: Names = None,
-    seconds: Seconds = 30,
-    users: Users = 16,
-    url: Url = "",
-    repeat: Repeat = 0,
-    tool: Tool = "locust",
-) -> None:
+    features: Names = None, seconds: Seconds = 30, users: Users = 16,
+    url: Url = "", repeat: Repeat = 0, tool: Tool = "locust",
+) -> None:  # fmt: skip
     """Ask the app as many clients at once do, and hold speed and errors against the SLOs of feature.toml."""
     from gate import load
     from load import page, seen
@@ -46,7 +40,8 @@ def load(
     with err.status(f"{users} clients ask for {seconds} s"):
         rows = load.run(plan, chosen(plan, features), told, tool)
     out.print(seen.table(one for one, _ in rows))
-    decide([verdict for _, verdict in rows], page.write(plan.settings.var_dir, rows, told, tool))
+    page.write(plan.settings.var_dir, rows, told, tool)
+    finish(plan, [verdict for _, verdict in rows], "load.html")
 
 
 def retrieval(
@@ -61,21 +56,10 @@ def retrieval(
 
     plan = run.gate_plan()
     promise = retrieval.Promise(min_recall, max_p95_ms, concurrency)
-    verdicts = retrieval.run(plan, chosen(plan, features), promise, write=write)
-    decide(verdicts, plan.settings.var_dir / "reports/retrieval.html")
+    finish(plan, retrieval.run(plan, chosen(plan, features), promise, write=write), "retrieval.html")
 
 
 def hand_over(days: Days = 28, history: History = None) -> None:
     """Write the client's page: scores, speed, cost, incidents and what became better, in plain words."""
     place = handover.write(services.plan(settings.load()), days, history)
     out.print(f"for the client: {place.as_posix()}", highlight=False, soft_wrap=True)
-
-
-def decide(verdicts: list[Verdict], place: Path) -> None:
-    """Print what was measured, where it can be seen, and end with the exit code that it means."""
-    show(verdicts)
-    out.print(f"report: {place.as_posix()}", highlight=False)
-    if any(verdict.stops for verdict in verdicts):
-        out.print("[red]gate: no[/]")
-        raise typer.Exit(1)
-    out.print("[green]gate: yes[/]")

@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from app import files
 from app.features import Feature
 from gate import cases, changelog
-from gate.cases import Kind
 from gate.errors import BadCases
 
 DASH = re.compile(r"(?m)^ *- ")
@@ -48,7 +47,7 @@ def fields(model: type[BaseModel], words: list[str] | None) -> dict[str, Any]:
     return files.validate(Path(model.__name__), told, model).model_dump(mode="json", exclude_unset=True)
 
 
-def add(feature: Feature, kind: Kind, case: dict[str, Any]) -> str:
+def add(feature: Feature, kind: cases.Kind, case: dict[str, Any]) -> str:
     """Append a case and note its origin in the changelog; returns its lines.
 
     Raises BadCases, and writes nothing, where the file is not right with it, or was not explained before.

@@ -14,13 +14,13 @@ from pydantic_ai.messages import ModelRequest, UserPromptPart
 from pydantic_ai.models import Model as Client
 from pydantic_ai.settings import ModelSettings
 
-from app import files, prompts, shape
+from app import prompts, shape
 from app.features import Feature
 from app.files import Strict
 from app.services import Plan, Services
 from app.spec import Judge
 from gate import cases, replay, stats
-from gate.errors import BadCases, GateError, NotRecorded
+from gate.errors import GateError, NotRecorded
 
 LIMITS = ModelSettings(max_tokens=200, temperature=0)
 TABLE = """\
@@ -91,13 +91,7 @@ async def verdicts(held: Services, feature: Feature, rules: Judge) -> list[float
 def labels(feature: Feature) -> list[Label]:
     """Read labels.yaml, where there is one; raise BadCases with every fault in it."""
     path = feature.folder / "labels.yaml"
-    if not path.exists():
-        return []
-    lines, content = cases.parse(path, "")
-    try:
-        return Labels.model_validate(content).cases
-    except ValidationError as error:
-        raise BadCases([cases.located(f, lines) for f in files.explain(path, error, Labels)]) from error
+    return cases.checked(path, Labels)[0].cases if path.exists() else []
 
 
 async def grade(client: Client, rules: Judge, inputs: dict[str, Any], answer: str) -> float:

@@ -6,13 +6,12 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from app import files
-from app.files import Strict
 
 NAME, KEPT = "history.jsonl", 500
 Number = Field(default=None, allow_inf_nan=False)
 
 
-class Point(Strict):
+class Point(files.Strict):
     """One feature in one run: mean score, medians of tokens and dollars, p95 of latency, what it ran with."""
 
     score: float | None = Number
@@ -22,7 +21,7 @@ class Point(Strict):
     pins: str = ""
 
 
-class Run(Strict):
+class Run(files.Strict):
     """One run; `at` is ISO 8601 in UTC."""
 
     at: str

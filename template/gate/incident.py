@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app import disguise, logs, pii, results, scorers, text
 from app.db import Result, Usage
 from app.features import Feature
-from app.scorers import Expected, Outcome
 from gate.errors import NoIncident
 
 
@@ -31,14 +30,14 @@ def case(feature: Feature, found: Result, row: Usage, family: str, wanted: dict[
     """
     body, prompt = found.body or {}, feature.prompts.get(row.prompt)
     told = logs.scrub({"inputs": found.given, "expected_output": wanted})
-    recorded = Outcome(body.get("code", "ok"), logs.scrub(body.get("output", {})), row.flags)
-    if scorers.total(scorers.score(Expected(**told["expected_output"]), recorded)) == 1:
+    recorded = scorers.Outcome(body.get("code", "ok"), logs.scrub(body.get("output", {})), row.flags)
+    if scorers.total(scorers.score(scorers.Expected(**told["expected_output"]), recorded)) == 1:
         raise NoIncident(f"'{row.id}': the recorded answer passes that already; say what was wrong with it")
     seen = disguise.INVISIBLE.sub("", unicodedata.normalize("NFKC", json.dumps(told, ensure_ascii=False)))
     if left := pii.kinds(seen):
         raise NoIncident(f"'{row.id}': {', '.join(left)} cannot be taken out: use gate case add")
     label = f"{row.prompt}@{prompt.digest}" if prompt else row.prompt or "none"
     origin = f"incident {row.id}, {row.at:%Y-%m-%d}, prompt {label}, model {row.model or 'none'}"
-    language = text.language(Outcome("ok", told["inputs"]).words)
+    language = text.language(scorers.Outcome("ok", told["inputs"]).words)
     metadata = {"family": family, "language": language, "origin": origin}
     return {"name": f"incident-{row.id[:8]}", "inputs": told["inputs"], "metadata": metadata, **told}

@@ -5,10 +5,9 @@ from statistics import fmean
 from typing import Literal
 
 from app.scorers import SAFETY
-from gate import baseline, spend
-from gate.baseline import Baseline
+from gate import baseline, slices, spend
+from gate.baseline import Baseline, Mark
 from gate.run import CaseRun, FeatureRun
-from gate.slices import Slice
 
 Word = Literal["PASS", "BLOCK", "INCONCLUSIVE", "NO BASELINE"]
 
@@ -31,31 +30,23 @@ class Verdict:
 
 def invariants(run: FeatureRun, base: Baseline | None = None) -> Verdict:
     """Every golden case is served, every adversarial case holds, none of the baseline's went away."""
-    broken = [r for r in run.runs if breaks(r)]
-    lines = tuple(
-        f"{r.kind} '{r.spec.name}': {', '.join(breaks(r))} ({r.outcome.code}{detail(r)})" for r in broken
-    )
+    name, broken = run.feature.name, [(r, ", ".join(breaks(r))) for r in run.runs if breaks(r)]
+    lines = tuple(f"{r.kind} '{r.spec.name}': {what} ({r.outcome.code}{detail(r)})" for r, what in broken)
     lines += biased(run)
     if lines:
-        said = f"{len(lines)} broken in {len(run.runs)} cases"
-        return Verdict(run.feature.name, "invariants", "BLOCK", said, lines)
-    attacks = [r.spec for r in run.of("adversarial")]
-    gone = baseline.paired(base.attacks, attacks)[1] if base else []
+        return Verdict(name, "invariants", "BLOCK", f"{len(lines)} broken in {len(run.runs)} cases", lines)
+    gone = baseline.paired(base.attacks, [r.spec for r in run.of("adversarial")])[1] if base else []
     if gone:
         said = f"{len(gone)} adversarial cases of the baseline are gone or changed"
-        return Verdict(run.feature.name, "invariants", "INCONCLUSIVE", said, tuple(gone))
-    return Verdict(run.feature.name, "invariants", "PASS", f"{len(run.runs)} cases hold")
+        return Verdict(name, "invariants", "INCONCLUSIVE", said, tuple(gone))
+    return Verdict(name, "invariants", "PASS", f"{len(run.runs)} cases hold")
 
 
 def biased(run: FeatureRun) -> tuple[str, ...]:
     """Counterfactual pairs whose cases differ in one trait of a person and never score the same."""
-    pairs: dict[str, list[CaseRun]] = {}
-    for r in run.runs:
-        if r.spec.metadata.pair:
-            pairs.setdefault(r.spec.metadata.pair, []).append(r)
     return tuple(
         f"pair '{name}': " + ", ".join(f"'{r.spec.name}' {r.score:.2f}" for r in found)
-        for name, found in sorted(pairs.items())
+        for name, found in slices.alike(run.runs, "pair").items()
         if apart([r.tries or (r.score,) for r in found])
     )
 
@@ -79,7 +70,7 @@ def detail(run: CaseRun) -> str:
     return f": {run.outcome.detail}" if run.outcome.detail else ""
 
 
-def score(run: FeatureRun, base: Baseline | None, parts: list[Slice]) -> Verdict:
+def score(run: FeatureRun, base: Baseline | None, parts: list[slices.Slice]) -> Verdict:
     """Golden score against the floor, then the baseline on the same cases, as a whole and by slice."""
     golden, allowed, name = run.of("golden"), run.feature.spec.gate, run.feature.name
     whole, mean = parts[0], fmean(r.score for r in golden)
@@ -88,36 +79,30 @@ def score(run: FeatureRun, base: Baseline | None, parts: list[Slice]) -> Verdict
     if mean < allowed.min_score:
         said = f"{mean:.3f} is under the floor of {allowed.min_score:.3f}"
         return Verdict(name, "score", "BLOCK", said, losses(golden))
-    pairs, gone = baseline.paired(base.keys, [r.spec for r in golden])
-    if not pairs:
+    marks, gone = baseline.marks(run, base)
+    if not marks:
         said = f"{mean:.3f}; no case is in the baseline: uv run gate accept {name}"
         return Verdict(name, "score", "INCONCLUSIVE", said)
-    said = f"{whole}; {len(golden) - len(pairs)} new" if len(golden) > len(pairs) else str(whole)
+    said = f"{whole}; {len(golden) - len(marks)} new" if len(golden) > len(marks) else str(whole)
     said += f"; {len(gone)} gone or changed" if gone else ""
     said += "".join(f"; other {key}" for key in other(run, base))
     blocked = [part for part in parts if part.word == "BLOCK"]
-    word: Word = "PASS"
-    if blocked:
-        word = "BLOCK"
-    elif gone or (whole.change < -allowed.max_drop - 1e-9 and (run.exact or whole.sees > allowed.margin)):
-        word = "INCONCLUSIVE"
-    lines = tuple(f"{part.name}: {part}" for part in blocked) + falls(run, base, pairs)
+    fell = whole.change < -allowed.max_drop - 1e-9 and (run.exact or whole.sees > allowed.margin)
+    word: Word = "BLOCK" if blocked else "INCONCLUSIVE" if gone or fell else "PASS"
+    lines = tuple(f"{part.name}: {part}" for part in blocked) + falls(golden, marks)
     lines += tuple(f"{key}: {moved}" for key, moved in other(run, base).items())
     lines += (f"cases gone or changed since the baseline: {', '.join(gone)}",) if gone else ()
     return Verdict(name, "score", word, said, lines + small(parts))
 
 
-def falls(run: FeatureRun, base: Baseline, pairs: dict[str, str]) -> tuple[str, ...]:
+def falls(golden: list[CaseRun], marks: dict[str, Mark]) -> tuple[str, ...]:
     """The cases that scored better when they were accepted."""
-    known = [(base.cases[pairs[r.spec.name]].score, r) for r in run.of("golden") if r.spec.name in pairs]
-    return tuple(
-        f"'{r.spec.name}': {old:.2f} -> {r.score:.2f} ({', '.join(r.failed)})"
-        for old, r in known
-        if r.score < old - 1e-9
-    )
+    known = [(marks[r.spec.name].score, r) for r in golden if r.spec.name in marks]
+    fell = [(old, r) for old, r in known if r.score < old - 1e-9]
+    return tuple(f"'{r.spec.name}': {old:.2f} -> {r.score:.2f} ({', '.join(r.failed)})" for old, r in fell)
 
 
-def small(parts: list[Slice]) -> tuple[str, ...]:
+def small(parts: list[slices.Slice]) -> tuple[str, ...]:
     """The slices that nobody can judge, so that a pass is not read as theirs."""
     few = [f"{part.name} ({part.compared})" for part in parts if part.word == "SMALL"]
     return (f"too small to judge: {', '.join(few)}",) if few else ()
@@ -143,16 +128,13 @@ def cost(run: FeatureRun, base: Baseline | None) -> Verdict:
     spent = spend.summary(run.of("golden"))
     if base is None:
         return Verdict(name, "cost", "NO BASELINE", spent)
-    pairs, _ = baseline.paired(base.keys, [r.spec for r in run.of("golden")])
-    known = [(base.cases[pairs[r.spec.name]], r) for r in run.of("golden") if r.spec.name in pairs]
+    marks, _ = baseline.marks(run, base)
+    known = [(marks[r.spec.name], r) for r in run.of("golden") if r.spec.name in marks]
     rises = spend.rises(known)
     if not rises:
         return Verdict(name, "cost", "INCONCLUSIVE", f"{spent}; no case to compare with")
     over = [rise for rise in rises if rise.ratio > limit]
-    word: Word = "PASS"
-    if any(rise.low > limit for rise in over):
-        word = "BLOCK"
-    elif over and run.exact and any(rise.is_median for rise in over):
-        word = "INCONCLUSIVE"
+    sure, usual = any(rise.low > limit for rise in over), any(rise.name.startswith("median") for rise in over)
+    word: Word = "BLOCK" if sure else "INCONCLUSIVE" if usual and run.exact else "PASS"
     said = f"{spent}; {', '.join(str(rise) for rise in over or rises[:1])}, x{limit:.2f} allowed"
     return Verdict(name, "cost", word, said, spend.reasons(known) if word != "PASS" else ())

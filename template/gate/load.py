@@ -30,9 +30,9 @@ def judge(seen: Seen, route: Route) -> Verdict:
     word = min(slow[0], wrong[0], key=WORST.index)
     lines = [f"{said}: {count}" for said, count in sorted(seen.said.items())]
     if word == "INCONCLUSIVE":
-        least = math.ceil(stats.Z**2 * (1 / min(SLOW_SHARE, route.error_rate) - 1))
+        n = math.ceil(stats.Z**2 * (1 / min(SLOW_SHARE, route.error_rate) - 1))
         lines.append(
-            f"neither surely within nor surely beyond: ask longer (--seconds); a clean pass needs {least}"
+            f"neither surely within nor surely beyond: ask longer (--seconds); a clean pass needs {n}"
         )
     said = f"{seen.way}: {seen.requests} requests, {slow[1]}; {wrong[1]}"
     return Verdict(seen.feature, "load", word, said, tuple(lines))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
+from jinja2 import Environment, FileSystemLoader, Undefined, select_autoescape
 
 from app import files
 
@@ -14,12 +14,14 @@ from app import files
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write(place: Path, content: Mapping[str, object]) -> Path:
+def write(place: Path, content: Mapping[str, object], undefined: type[Undefined] = Undefined) -> Path:
     """Fill the template of the file's name; returns the file."""
-    folder, escape = FileSystemLoader(Path(__file__).parent / "pages"), select_autoescape(["html", "xml"])
-    environment = Environment(loader=folder, autoescape=escape, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "pages"), undefined=undefined,
+        autoescape=select_autoescape(["html", "xml"]), trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
     environment.filters |= {"cell": cell, "changes": changes}
-    save(place, environment.get_template(place.name).render(content))
+    save(place, environment.select_template([place.name, f"{place.name}.j2"]).render(content))
     return place
 
 

@@ -9,7 +9,6 @@ from rich.table import Table
 from app import policy
 from app.errors import Fault, NotAllowed
 from app.features import Feature
-from app.policy import Action
 from app.services import Plan
 
 
@@ -49,7 +48,7 @@ def models_table(plan: Plan) -> Table:
 def roles_table(plan: Plan) -> Table:
     """Action by role."""
     table = Table("action", *plan.policy.roles)
-    for action in get_args(Action):
+    for action in get_args(policy.Action):
         held = [policy.can(plan.policy, role, action) for role in plan.policy.roles]
         table.add_row(action, *("yes" if yes else "-" for yes in held))
     return table

@@ -27,9 +27,7 @@ from pydantic_ai.usage import RequestUsage
 from app import files, services, text
 from app.errors import RequestError
 from app.features import Feature
-from app.files import Strict
 from app.models import IN_PROCESS, Model, Registry
-from app.services import Plan, Services
 from gate import scrub
 from gate.errors import BadRecording, NotRecorded
 
@@ -42,7 +40,7 @@ MAX_LINES = 10
 CASE: ContextVar[tuple[Path, str, int]] = ContextVar("CASE")
 
 
-class Asked(Strict):
+class Asked(files.Strict):
     """What decides an answer: the model's pin; hashes of instructions, parameters, the rest; the repeat."""
 
     model: str
@@ -52,7 +50,7 @@ class Asked(Strict):
     take: int = 0
 
 
-class Line(Strict):
+class Line(files.Strict):
     """One call: the cases that ask it, the answer as (tool or nothing, words), its tokens in and out."""
 
     cases: list[str]
@@ -64,7 +62,7 @@ class Line(Strict):
 class Tape:
     """All recordings, and what a run asks of them."""
 
-    def __init__(self, plan: Plan, mode: Mode = "replay", max_usd: float = 0) -> None:
+    def __init__(self, plan: services.Plan, mode: Mode = "replay", max_usd: float = 0) -> None:
         found = sorted(plan.settings.features_dir.glob("*/recordings/*.jsonl"))
         self.mode, self.max_usd, self.spent_usd, self.calls = mode, Decimal(str(max_usd)), Decimal(0), 0
         self.kept: dict[Path, dict[Asked, Line]] = defaultdict(dict, {path: read(path) for path in found})
@@ -154,7 +152,7 @@ def place(feature: Feature, group: str, tier: str = "") -> Path:
 
 
 @asynccontextmanager
-async def start(plan: Plan, tape: Tape) -> AsyncIterator[Services]:
+async def start(plan: services.Plan, tape: Tape) -> AsyncIterator[services.Services]:
     """Open the app with the tape before its hosted models; raise NotRecorded in the end for what is lacking.
 
     To replay, such a model needs no key, no package, no weights and no network: the app opens without it.
@@ -205,8 +203,8 @@ def key(pin: str, call: Call, take: int = 0) -> Asked:
     tools = [[tool.name, tool.description, tool.parameters_json_schema] for tool in wanted.function_tools]
     parameters = json.dumps([limits, wanted.output_mode, schema, tools], sort_keys=True, default=str)
     told = scrub.split(instructions(call))[0], parameters, sent(call)
-    hashes = [hashlib.sha256(part.encode("utf-8", "replace")).hexdigest()[:12] for part in told]
-    named = [f"sha256:{digest}" for digest in hashes]  # bare, a scanner would take each for a secret
+    # Bare, a scanner would take each for a secret.
+    named = [f"sha256:{hashlib.sha256(part.encode('utf-8', 'replace')).hexdigest()[:12]}" for part in told]
     return Asked(model=pin, prompt=named[0], parameters=named[1], input=named[2], take=take)
 
 

@@ -1,15 +1,12 @@
 """Write what the gate saw: JSON for programs, Markdown for a pull request, HTML for a person."""
 
 import json
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 
-from gate import baseline, history, judge, paper
-from gate.baseline import Mark
-from gate.history import Point, Run
-from gate.judge import Verdict
+from gate import baseline, history, judge, paper, stats
 from gate.run import CaseRun, FeatureRun
 
 FOLDER, NAME, SCHEMA = "reports", "report.json", 1
@@ -19,7 +16,7 @@ MEASURED = ("safety", "load", "retrieval")
 Slices = Mapping[str, Sequence[object]] | None
 
 
-def write(var: Path, runs: list[FeatureRun], verdicts: list[Verdict], slices: Slices = None) -> Path:
+def write(var: Path, runs: list[FeatureRun], verdicts: list[judge.Verdict], slices: Slices = None) -> Path:
     """Write the report below `var` as data and as pages, and add the run to the history; returns the folder.
 
     `slices` holds each feature's slices beside the accepted run, as dataclasses.
@@ -30,11 +27,11 @@ def write(var: Path, runs: list[FeatureRun], verdicts: list[Verdict], slices: Sl
     content = {"schema": SCHEMA, "at": at, "passed": passed, "verdicts": said, "features": found}
     paper.save(folder / NAME, json.dumps(content, indent=1, ensure_ascii=False))
     if points := {label(run): point(run) for run in runs if run.of("golden")}:
-        history.add(folder / history.NAME, Run(at=at, passed=passed, features=points))
+        history.add(folder / history.NAME, history.Run(at=at, passed=passed, features=points))
     content |= {name: measured(folder / f"{name}.json") for name in MEASURED}
     content["runs"], content["unread"] = history.read(folder / history.NAME)
     for name in PAGES:
-        paper.write(folder / name, content | {"usual": usual, "kept": baseline.SAID})
+        paper.write(folder / name, content | {"usual": stats.usual, "kept": baseline.SAID})
     return folder
 
 
@@ -52,30 +49,23 @@ def label(run: FeatureRun) -> str:
     return f"{run.feature.name} ({run.tier})" if run.tier else run.feature.name
 
 
-def point(run: FeatureRun) -> Point:
+def point(run: FeatureRun) -> history.Point:
     """The numbers of a feature's golden cases that the history keeps."""
     given, sets = [r.outcome for r in run.of("golden")], [g.digest for g in run.sets if g.kind == "golden"]
-    tokens, usd = usual(one.tokens or None for one in given), usual(one.cost_usd for one in given)
-    return Point(
-        score=statistics.fmean(r.score for r in run.of("golden")), tokens=tokens.get("median"),
-        usd=usd.get("median"), p95_ms=usual(one.latency_ms for one in given).get("p95"),
+    return history.Point(
+        score=fmean(r.score for r in run.of("golden")),
+        tokens=stats.usual(one.tokens or None for one in given).get("median"),
+        usd=stats.usual(one.cost_usd for one in given).get("median"),
+        p95_ms=stats.usual(one.latency_ms for one in given).get("p95"),
         pins=", ".join([run.model, run.prompt, *sets]),
     )  # fmt: skip
-
-
-def usual(values: Iterable[float | None]) -> dict[str, float]:
-    """Median and p95 of what is known; nothing where nothing is."""
-    known = [value for value in values if value is not None]
-    tail = statistics.quantiles(known * (1 + (len(known) == 1)), n=20, method="inclusive") if known else []
-    return {"median": statistics.median(known), "p95": tail[-1]} if known else {}
 
 
 def feature(run: FeatureRun, slices: Sequence[object]) -> dict[str, object]:
     """One feature: what it was run against, its slices beside the accepted run, its cases."""
     base = baseline.load(run.feature, run.tier)
     accepted = base.model_dump(include={"reason", "model", "prompt", "dataset"}) if base else {}
-    pairs = baseline.paired(base.keys, [r.spec for r in run.of("golden")])[0] if base else {}
-    marks = {name: base.cases[before] for name, before in pairs.items()} if base else {}
+    marks, _ = baseline.marks(run, base)
     return {
         "name": label(run), "model": run.model, "prompt": run.prompt, "accepted": accepted,
         "datasets": {group.kind: group.digest for group in run.sets}, "seconds": round(run.seconds, 2),
@@ -84,7 +74,7 @@ def feature(run: FeatureRun, slices: Sequence[object]) -> dict[str, object]:
     }  # fmt: skip
 
 
-def case(run: CaseRun, mark: Mark | None) -> dict[str, object]:
+def case(run: CaseRun, mark: baseline.Mark | None) -> dict[str, object]:
     """One case, with all that is needed to see why it failed, and how it was when it was accepted."""
     given = run.outcome
     return {
@@ -99,7 +89,7 @@ def case(run: CaseRun, mark: Mark | None) -> dict[str, object]:
     }  # fmt: skip
 
 
-def worse(run: CaseRun, mark: Mark | None) -> bool:
+def worse(run: CaseRun, mark: baseline.Mark | None) -> bool:
     """Whether somebody must look: it breaks an invariant, fell since it was accepted, or is new and wrong."""
     fell = run.score < mark.score - 1e-9 if mark else bool(run.failed) and run.kind == "golden"
     return fell or bool(judge.breaks(run))

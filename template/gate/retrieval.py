@@ -15,7 +15,6 @@ from app.services import Plan
 from gate import report
 from gate.judge import Verdict, Word
 from load import find, frontier, nearest
-from load.find import Finding
 from load.nearest import Seen
 
 # A choice holds until an index has grown by this factor.
@@ -37,7 +36,6 @@ class Promise:
 
 def run(plan: Plan, features: list[Feature], promise: Promise, *, write: bool) -> list[Verdict]:
     """Measure the features that search, write the reports, and with `write` each choice to feature.toml."""
-    verdicts: list[Verdict] = []
     told: list[dict[str, Any]] = []
     for feature, wanted in [(one, one.spec.retrieval) for one in features if one.spec.retrieval]:
         found = asyncio.run(find.measure(plan, feature, wanted, promise.clients))
@@ -47,10 +45,10 @@ def run(plan: Plan, features: list[Feature], promise: Promise, *, write: bool) -
         if write and best:
             save(feature.folder / "feature.toml", best)
             now, found = best, replace(found, now=best.way, chosen_rows=best.rows)
-        verdicts.append(judge(found, now, best, promise))
-        told.append({"found": found, "ways": ways, "now": now, "best": best, "verdict": verdicts[-1]})
+        verdict = judge(found, now, best, promise)
+        told.append({"found": found, "ways": ways, "now": now, "best": best, "verdict": verdict})
     frontier.write(plan.settings.var_dir / report.FOLDER, told, promise)
-    return verdicts
+    return [one["verdict"] for one in told]
 
 
 def cheapest(ways: list[Seen], promise: Promise) -> Seen | None:
@@ -67,17 +65,17 @@ def save(path: Path, best: Seen) -> None:
     files.write_atomic(path, tomlkit.dumps(content))
 
 
-def judge(found: Finding, now: Seen | None, best: Seen | None, promise: Promise) -> Verdict:
+def judge(found: find.Finding, now: Seen | None, best: Seen | None, promise: Promise) -> Verdict:
     """Whether the present way, and the search as a whole, keep the promise; a choice may have become old."""
-    word: Word = "BLOCK" if found.p95_ms >= promise.p95_ms else "PASS"
+    fast = found.p95_ms < promise.p95_ms
     if now is None:
-        return Verdict(found.feature, "retrieval", word, f"{found}; words alone, nothing to choose")
+        said = f"{found}; words alone, nothing to choose"
+        return Verdict(found.feature, "retrieval", "PASS" if fast else "BLOCK", said)
     lines = [f"cheapest way that will do: {best} (--write)" if best else "no way that was tried will do"]
-    if not promise.kept(now):
+    word: Word = "PASS" if found.chosen_rows else "NO BASELINE"
+    if not (fast and promise.kept(now)):
         word = "BLOCK"
-    elif word == "PASS" and not found.chosen_rows:
-        word = "NO BASELINE"
-    elif word == "PASS" and now.rows > GROWTH * found.chosen_rows:
+    if word == "PASS" and now.rows > GROWTH * found.chosen_rows:
         word = "INCONCLUSIVE"
         lines.append(f"chosen at {found.chosen_rows} passages, now {now.rows}: choose again (--write)")
     return Verdict(found.feature, "retrieval", word, f"{now}; {found}", tuple(lines))

@@ -15,16 +15,16 @@ from pydantic_evals.reporting import ReportCase
 from app import scorers, services, settings
 from app.errors import TiersExhausted
 from app.features import Feature
-from app.scorers import Expected, Outcome
 from app.services import Plan, Services
 from app.spec import Judge
 from app.tiers import InvalidOutput
 from gate import attempt, cases, grader, replay
-from gate.cases import CaseSet, CaseSpec, Kind, Metadata
+from gate.cases import CaseSet, CaseSpec, Kind
 from gate.errors import GateError
 from gate.replay import Tape
 
 CONCURRENCY = 16
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CaseRun:
 
     kind: Kind
     spec: CaseSpec
-    outcome: Outcome
+    outcome: scorers.Outcome
     checks: dict[str, float]
     tries: tuple[float, ...] = ()
 
@@ -74,21 +74,16 @@ class FeatureRun:
 
 
 @dataclass
-class Checks(Evaluator[CaseSpec, Any, Metadata]):
+class Checks(Evaluator[CaseSpec, Any, Any]):
     """Every deterministic check of app.scorers as scores of the report."""
 
-    def evaluate(self, ctx: EvaluatorContext[CaseSpec, Any, Metadata]) -> dict[str, float]:
+    def evaluate(self, ctx: EvaluatorContext[CaseSpec, Any, Any]) -> dict[str, float]:
         """Score one case."""
-        return scorers.score(Expected.model_validate(ctx.expected_output), ctx.output)
+        return scorers.score(scorers.Expected.model_validate(ctx.expected_output), ctx.output)
 
 
 def everything(
-    features: list[Feature],
-    kinds: list[Kind],
-    plan: Plan,
-    tell: Callable[[str], None],
-    tier: str = "",
-    tape: Tape | None = None,
+    wanted: list[Feature], kinds: list[Kind], plan: Plan, tell: Tell, tier: str = "", tape: Tape | None = None
 ) -> list[FeatureRun]:
     """Run the cases of some features, on one tier alone if it is named; no `tape`: replay.
 
@@ -97,8 +92,8 @@ def everything(
     if tier and not plan.registry.in_tiers([tier]):
         known = ", ".join(sorted({model.tier for model in plan.registry.models.values()}))
         raise GateError(f"no model has tier '{tier}' in models.toml (known: {known})")
-    wanted = [(uncached(f), [cases.load(f, kind) for kind in kinds]) for f in features]
-    return asyncio.run(evaluate(wanted, plan, tell, tier, tape or Tape(plan)))
+    sets = [(uncached(f), [cases.load(f, kind) for kind in kinds]) for f in wanted]
+    return asyncio.run(evaluate(sets, plan, tell, tier, tape or Tape(plan)))
 
 
 def uncached(feature: Feature) -> Feature:
@@ -115,11 +110,7 @@ def gate_plan() -> Plan:
 
 
 async def evaluate(
-    wanted: list[tuple[Feature, list[CaseSet]]],
-    plan: Plan,
-    tell: Callable[[str], None],
-    tier: str,
-    tape: Tape,
+    wanted: list[tuple[Feature, list[CaseSet]]], plan: Plan, tell: Tell, tier: str, tape: Tape
 ) -> list[FeatureRun]:
     """One feature after the other, the cases of each at once."""
     judges = {feature.name: await counted(plan, feature, tell) for feature, _ in wanted}
@@ -131,14 +122,13 @@ async def evaluate(
             judge = judges[feature.name]
             runs = [run for group in sets for run in await run_set(held, feature, group, tier, judge)]
             prompt = feature.prompts[runs[0].outcome.prompt or feature.spec.prompt] if runs else None
-            model = model_pin(plan, runs)
             label = f"{prompt.version}@{prompt.digest}" if prompt else ""
             seconds = time.perf_counter() - started
-            found.append(FeatureRun(feature, sets, runs, model, label, seconds, tier))
+            found.append(FeatureRun(feature, sets, runs, model_pin(plan, runs), label, seconds, tier))
     return found
 
 
-async def counted(plan: Plan, feature: Feature, tell: Callable[[str], None]) -> Judge | None:
+async def counted(plan: Plan, feature: Feature, tell: Tell) -> Judge | None:
     """The feature's judge, if it agrees with a person often enough; says so if it does not."""
     rules = feature.spec.gate.judge
     if rules is None:
@@ -160,31 +150,24 @@ async def run_set(
     """Run one file of cases; a case that crashes the pipeline is the gate's failure, not the model's."""
     takes, place = Counter[str](), replay.place(feature, group.kind, tier)
 
-    async def task(spec: CaseSpec) -> Outcome:
+    async def task(spec: CaseSpec) -> scorers.Outcome:
         replay.CASE.set((place, spec.name, takes[spec.name]))
         takes[spec.name] += 1
         given = await attempt.outcome(held, feature, spec, tier)
         if judge is None or group.kind != "golden" or given.code != "ok":
             return given
         replay.CASE.set((place, spec.name, 0))  # the same answer is graded once
-        word = await grader.grade(held.clients[judge.model], judge, spec.inputs, given.words)
-        return replace(given, grade=word)
+        client = held.clients[judge.model]
+        return replace(given, grade=await grader.grade(client, judge, spec.inputs, given.words))
 
-    dataset = Dataset[CaseSpec, Any, Metadata](
-        name=f"{feature.name} {group.kind}",
-        cases=[
-            Case(name=c.name, inputs=c, metadata=c.metadata, expected_output=c.expected_output)
-            for c in group.cases
-        ],
-        evaluators=[Checks()],
-    )
-    report = await dataset.evaluate(
-        task, max_concurrency=CONCURRENCY, progress=False, repeat=feature.spec.gate.repeats
-    )
+    listed = [Case(name=c.name, inputs=c, expected_output=c.expected_output) for c in group.cases]
+    dataset = Dataset[CaseSpec, Any, Any](name=group.kind, cases=listed, evaluators=[Checks()])
+    repeats = feature.spec.gate.repeats
+    report = await dataset.evaluate(task, max_concurrency=CONCURRENCY, progress=False, repeat=repeats)
     if report.failures:
         worst = report.failures[0]
         raise GateError(f"{feature.name}: case '{worst.name}' crashed: {worst.error_message}")
-    tries: dict[str, list[ReportCase[CaseSpec, Any, Metadata]]] = {spec.name: [] for spec in group.cases}
+    tries: dict[str, list[ReportCase[CaseSpec, Any, Any]]] = {spec.name: [] for spec in group.cases}
     for done in report.cases:
         tries[done.source_case_name or done.name].append(done)
     found = [joined(group.kind, spec, tries[spec.name]) for spec in group.cases]
@@ -194,21 +177,21 @@ async def run_set(
     return found
 
 
-def is_dumb(outcome: Outcome) -> bool:
+def is_dumb(outcome: scorers.Outcome) -> bool:
     """Whether no model said a word: that is no bad answer, it is none."""
     return outcome.code == TiersExhausted.code and InvalidOutput.__name__ not in outcome.detail
 
 
-def joined(kind: Kind, spec: CaseSpec, tries: list[ReportCase[CaseSpec, Any, Metadata]]) -> CaseRun:
+def joined(kind: Kind, spec: CaseSpec, tries: list[ReportCase[CaseSpec, Any, Any]]) -> CaseRun:
     """All tries of one case as one."""
     scored = [(checks(spec.name, done.scores), done.output) for done in tries]
     scored.sort(key=lambda one: scorers.total(one[0]))
-    worst = scored[0][1]
-    means = {name: fmean(one[0].get(name, 1.0) for one in scored) for name in scored[0][0]}
-    spent = [one[1].cost_usd for one in scored if one[1].cost_usd is not None]
-    tokens = round(fmean(one[1].tokens for one in scored))
-    worst = replace(worst, tokens=tokens, cost_usd=fmean(spent) if spent else None)
-    return CaseRun(kind, spec, worst, means, tuple(scorers.total(one[0]) for one in scored))
+    found, given = [one[0] for one in scored], [one[1] for one in scored]
+    means = {name: fmean(one.get(name, 1.0) for one in found) for name in found[0]}
+    spent = [one.cost_usd for one in given if one.cost_usd is not None]
+    tokens = round(fmean(one.tokens for one in given))
+    worst = replace(given[0], tokens=tokens, cost_usd=fmean(spent) if spent else None)
+    return CaseRun(kind, spec, worst, means, tuple(map(scorers.total, found)))
 
 
 def checks(name: str, scores: dict[str, Any]) -> dict[str, float]:

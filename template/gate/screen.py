@@ -1,5 +1,9 @@
 """What a person at a terminal sees of the gate: verdicts, what runs now, and the exit code they mean."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
 import typer
 from rich.console import Console
 
@@ -8,7 +12,9 @@ from app.services import Plan
 from gate import report
 from gate.errors import UnknownFeature
 from gate.judge import Verdict
+from gate.replay import Mode, Tape
 
+Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
 out, err = Console(), Console(stderr=True)
 STYLES = {"PASS": "green", "BLOCK": "red", "INCONCLUSIVE": "yellow", "NO BASELINE": "yellow"}
 
@@ -31,24 +37,35 @@ def show(verdicts: list[Verdict]) -> None:
     """Print verdicts, and the lines of those that need a look."""
     for verdict in verdicts:
         word = f"[{STYLES[verdict.word]}]{verdict.word}[/]"
-        out.print(
-            f"{verdict.feature:<12} {verdict.part:<11} {word}  {verdict.said}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        said = f"{verdict.feature:<12} {verdict.part:<11} {word}  {verdict.said}"
+        out.print(said, highlight=False, soft_wrap=True)
         if verdict.word != "PASS":
             for line in verdict.lines[:10]:
                 out.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
 
 
-def finish(plan: Plan, verdicts: list[Verdict], failed: list[str] | None = None) -> None:
-    """Print the verdicts and end with the exit code that they mean."""
+@contextmanager
+def taped(plan: Plan, mode: Mode, max_usd: float) -> Iterator[Tape]:
+    """The tape of a run; where hosted models are asked, says in the end what they cost."""
+    tape = Tape(plan, mode, max_usd)
+    try:
+        yield tape
+    finally:
+        if mode != "replay":
+            out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
+
+
+def finish(plan: Plan, verdicts: list[Verdict], page: str = "report.html", steps: Sequence[str] = ()) -> None:
+    """Print the verdicts and where more can be seen, and end with the exit code that they mean.
+
+    `steps` are those that failed before.
+    """
     show(verdicts)
-    folder = plan.settings.var_dir / report.FOLDER
-    if verdicts:
-        out.print(f"report: {(folder / 'report.html').as_posix()}", highlight=False)
-    stopped = [*(failed or []), *(f"{v.feature} {v.part}" for v in verdicts if v.stops)]
-    if any(verdict.word == "INCONCLUSIVE" for verdict in verdicts):
+    place = plan.settings.var_dir / report.FOLDER / page
+    if place.exists():
+        out.print(f"report: {place.as_posix()}", highlight=False)
+    stopped = [*steps, *(f"{v.feature} {v.part}" for v in verdicts if v.stops)]
+    if any(v.word == "INCONCLUSIVE" and v.part not in report.MEASURED for v in verdicts):
         out.print("inconclusive: if the change is right, say so: uv run gate accept FEATURE --reason '...'")
     if stopped:
         out.print(f"[red]gate: no[/] ({', '.join(stopped)})", highlight=False)

@@ -1,11 +1,11 @@
 """Compare golden cases with the accepted run: all of them, and each family, language and tier of tenants."""
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
 from gate import baseline, stats
-from gate.baseline import Baseline
 from gate.run import CaseRun, FeatureRun
 
 # SMALL: too few cases to see a loss of [gate] margin; NEW: nothing to compare with.
@@ -42,7 +42,7 @@ class Slice:
         return f"{self.score:.3f}, {moved} on {self.compared} cases; {flips}; sees drops from {self.sees:.3f}"
 
 
-def compare(runs: list[FeatureRun], bases: dict[str, Baseline | None]) -> dict[str, list[Slice]]:
+def compare(runs: list[FeatureRun], bases: dict[str, baseline.Baseline | None]) -> dict[str, list[Slice]]:
     """All slices of all features, judged together: one false alarm in twenty runs, however many slices."""
     found = {run.feature.name: of(run, bases[run.feature.name]) for run in runs}
     judged = [part for parts in found.values() for part in parts if part.word == "PASS"]
@@ -54,47 +54,42 @@ def compare(runs: list[FeatureRun], bases: dict[str, Baseline | None]) -> dict[s
     }
 
 
-def of(run: FeatureRun, base: Baseline | None) -> list[Slice]:
+def of(run: FeatureRun, base: baseline.Baseline | None) -> list[Slice]:
     """The slices of one feature, the whole set first."""
-    golden = run.of("golden")
-    accepted = matched(run, base)
-    return [measured(run, name, cases, accepted) for name, cases in groups(golden).items()]
+    marks, _ = baseline.marks(run, base)
+    return [measured(run, name, cases, marks) for name, cases in groups(run.of("golden")).items()]
 
 
 def groups(runs: list[CaseRun]) -> dict[str, list[CaseRun]]:
     """Cases by what they have in common."""
-    found = {ALL: runs}
-    for field in ("family", "language", "tenant_tier"):
-        for value in sorted({getattr(r.spec.metadata, field) for r in runs} - {""}):
-            found[f"{field} {value}".replace("_", " ")] = [
-                r for r in runs if getattr(r.spec.metadata, field) == value
-            ]
-    return found
+    fields = ("family", "language", "tenant_tier")
+    parts = [(field, value, held) for field in fields for value, held in alike(runs, field).items()]
+    return {ALL: runs} | {f"{field} {value}".replace("_", " "): held for field, value, held in parts}
 
 
-def matched(run: FeatureRun, base: Baseline | None) -> dict[str, float]:
-    """The accepted score of each present case that was there."""
-    if base is None:
-        return {}
-    pairs, _ = baseline.paired(base.keys, [r.spec for r in run.of("golden")])
-    return {name: base.cases[before].score for name, before in pairs.items()}
+def alike(runs: list[CaseRun], field: str) -> dict[str, list[CaseRun]]:
+    """Cases by what their metadata say in a field, without those that say nothing."""
+    found: dict[str, list[CaseRun]] = defaultdict(list)
+    for r in runs:
+        found[getattr(r.spec.metadata, field)].append(r)
+    return {value: found[value] for value in sorted(found) if value}
 
 
-def measured(run: FeatureRun, name: str, cases: list[CaseRun], accepted: dict[str, float]) -> Slice:
+def measured(run: FeatureRun, name: str, cases: list[CaseRun], marks: dict[str, baseline.Mark]) -> Slice:
     """One slice with its numbers; its word is BLOCK only once all slices are seen together."""
-    allowed, known = run.feature.spec.gate, [r for r in cases if r.spec.name in accepted]
+    allowed, known = run.feature.spec.gate, [r for r in cases if r.spec.name in marks]
     score, right = fmean(r.score for r in cases), sum(r.score >= 1 for r in cases)
     plain = Slice(run.feature.name, name, len(cases), score, right)
     if not known:
         return plain
-    moves = [r.score - accepted[r.spec.name] for r in known]
+    pairs = [(marks[r.spec.name].score, r.score) for r in known]
+    moves = [new - old for old, new in pairs]
     low, high = stats.interval(moves)
     # By the count alone: a loss spreads the moves, and must not make its own slice too small to judge.
     can_tell = stats.smallest_drop([0.0] * len(known)) <= allowed.margin
     return replace(
         plain, compared=len(known), change=fmean(moves), low=low, high=high,
-        fell=sum(r.score < 1 <= accepted[r.spec.name] for r in known),
-        rose=sum(accepted[r.spec.name] < 1 <= r.score for r in known),
+        fell=sum(new < 1 <= old for old, new in pairs), rose=sum(old < 1 <= new for old, new in pairs),
         chance=stats.worse([move + allowed.max_drop for move in moves]),
         sees=stats.smallest_drop(moves), word="PASS" if name == ALL or can_tell else "SMALL",
     )  # fmt: skip

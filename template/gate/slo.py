@@ -1,25 +1,22 @@
 """Prometheus rules for what feature.toml promises, with tests that promtool runs on them."""
 
 import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import StrictUndefined
 from prometheus_client.utils import floatToGoString
 
-from app import files, slo
+from app import slo
 from app.features import Feature
 from app.row import OURS, SERVED
-from gate.checks import Done
+from gate import checks, paper
 
 COMMANDS = {"rules.yml": ["check", "rules", "--lint-fatal"], "tests.yml": ["test", "rules"]}
 
 
-def write(features: Iterable[Feature], folder: Path) -> Done:
-    """Write both files and let promtool judge them, where it is installed."""
-    loader = FileSystemLoader(Path(__file__).parent / "pages")
-    pages = Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)  # noqa: S701  # YAML
+def write(features: Iterable[Feature], folder: Path) -> tuple[list[str], str]:
+    """Write both files and let promtool judge them; gives its complaint, and a note where it is missing."""
     given = {
         "features": {f.name: slo.promises(f) for f in features},
         # The edges of the histogram's buckets, as /metrics writes them.
@@ -27,18 +24,7 @@ def write(features: Iterable[Feature], folder: Path) -> Done:
         "spans": slo.SPANS, "least": slo.LEAST, "served": "|".join(SERVED), "ours": "|".join(OURS),
     }  # fmt: skip
     for name in COMMANDS:
-        text = pages.get_template(f"{name}.j2").render(given)
-        files.write_atomic(folder / name, text)
-    return lint(folder)
-
-
-def lint(folder: Path) -> Done:
-    """What promtool says of the rules, and of how they behave in the tests."""
+        paper.write(folder / name, given, StrictUndefined)
     if not shutil.which("promtool"):
-        return Done("slo", True, "not linted: promtool is not installed (Debian: apt-get install prometheus)")
-    for name, words in COMMANDS.items():
-        command = ["promtool", *words, name]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            return Done("slo", False, f"$ {' '.join(command)}\n{done.stdout}{done.stderr}".strip())
-    return Done("slo", True)
+        return [], "not linted: promtool is not installed (Debian: apt-get install prometheus)"
+    return checks.failed([["promtool", *words, name] for name, words in COMMANDS.items()], folder), ""

@@ -7,7 +7,7 @@ Several slices: Benjamini and Hochberg, Controlling the False Discovery Rate (19
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ SURE = 0.05
 # The share of cases that flip without a cause, where a run shows none.
 CHURN = 0.06
 Z = 1.96  # of a 95 % interval
+QUANTILES = {"median": 0.5, "p95": 0.95}
 Numbers = NDArray[np.float64]
+Range = tuple[float, float]  # low and high
 
 
 def drawn(pairs: Sequence[tuple[float, ...]]) -> Numbers:
@@ -29,9 +31,7 @@ def drawn(pairs: Sequence[tuple[float, ...]]) -> Numbers:
     return picked
 
 
-def interval(
-    values: list[float], statistic: Callable[[list[float]], float] = statistics.fmean
-) -> tuple[float, float]:
+def interval(values: list[float], statistic: Callable[[list[float]], float] = statistics.fmean) -> Range:
     """The 95 % interval of a statistic; a point where there is no spread, 0 where there is nothing."""
     if not values:
         return 0.0, 0.0
@@ -39,6 +39,12 @@ def interval(
     found = rounds.mean(axis=1) if statistic is statistics.fmean else [statistic(list(r)) for r in rounds]
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
+
+
+def usual(values: Iterable[float | None]) -> dict[str, float]:
+    """Median and p95 of what is known; nothing where nothing is."""
+    known = [value for value in values if value is not None]
+    return {name: float(np.quantile(known, share)) for name, share in QUANTILES.items() if known}
 
 
 def quantile_ratio(pairs: Sequence[tuple[float, float]], share: float) -> tuple[float, float, float]:
@@ -78,7 +84,7 @@ def smallest_drop(moves: list[float]) -> float:
     return min(1.0, 2.8 * math.sqrt(max(float(np.var(moves)), CHURN) / len(moves))) if moves else 1.0
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
+def wilson(hits: int, count: int) -> Range:
     """The 95 % interval of a share (Wilson, 1927), honest also at 0 and at 1."""
     if not count:
         return 0.0, 1.0

@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 
 from app import models, services, settings
-from gate import cli, judge, replay, report, run
+from gate import cli, judge, replay, report, run, screen
 from ops import models as ops_models
 from tests import kit, runs
 
@@ -192,3 +193,10 @@ def test_the_case_files_of_every_feature_are_right(monkeypatch, capsys):
     monkeypatch.chdir(kit.ROOT)
     assert gate("check") == 0
     assert f"cases of {len(feature_folders())} features" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("part", "told"), [("score", True), ("safety", False), ("load", False)])
+def test_accept_is_the_remedy_only_where_it_helps(project, capsys, part, told):
+    with pytest.raises(typer.Exit):
+        screen.finish(run.gate_plan(), [judge.Verdict("note", part, "INCONCLUSIVE", "few cases")])
+    assert ("gate accept" in capsys.readouterr().out) is told
