@@ -16,6 +16,8 @@ SAFETY = ("absent", "error", "flagged", "leak", "pii", "refused", "served", "tox
 OWED = ("served", "grounded", "language", "leak", "pii", "toxicity")
 # A claim is supported if half of its words stand in what it cites: models rephrase.
 GROUNDED = 0.5
+# A number that no cited passage has is made up, however right the words around it are.
+NUMBER = re.compile(r"\d+")
 # A marker behind the full stop speaks of the sentence before it.
 AFTER = re.compile(r"([.!?…])\s*((?:\[\d{1,2}\]\s*)+)")
 # Fewer words do not show their language.
@@ -155,9 +157,10 @@ def grounded(given: Outcome) -> float:
     for sentence in text.sentences(AFTER.sub(r" \2\1 ", given.words)):
         named = [quotes[number] for number in map(int, MARKER.findall(sentence)) if number in quotes]
         quoted = {term for quote in named or quotes.values() for term in text.terms(quote, language)}
-        said = text.terms(MARKER.sub("", sentence), language)
-        if said:
-            claims.append(sum(term in quoted for term in said) / len(said) >= GROUNDED)
+        claim, known = MARKER.sub("", sentence), set(NUMBER.findall(" ".join(named or quotes.values())))
+        if said := text.terms(claim, language):
+            shared = sum(term in quoted for term in said) / len(said)
+            claims.append(shared >= GROUNDED and known.issuperset(NUMBER.findall(claim)))
     return sum(claims) / len(claims) if claims else 0.0
 
 

@@ -3,11 +3,13 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 
 from app import files, quality
 from app.features import Feature
+from gate import changelog
 from gate.cases import CaseSpec
 from gate.errors import BadBaseline
 from gate.run import CaseRun, FeatureRun
@@ -30,13 +32,17 @@ class Mark(files.Strict):
 
 
 class Baseline(files.Strict):
-    """An accepted run: model, prompt and dataset say what it is comparable with; the seal is of the rest."""
+    """An accepted run: model, prompt and dataset say what it is comparable with; the seal is of the rest.
+
+    `rules` are feature.toml's [gate] and [guard]: a change must not loosen what it is judged by.
+    """
 
     seal: str = ""
     reason: str
     model: str
     prompt: str
     dataset: str
+    rules: dict[str, dict[str, Any]] = {}
     adversarial: dict[str, str] | list[str] = {}
     cases: dict[str, Mark]
 
@@ -49,19 +55,28 @@ class Baseline(files.Strict):
 
 def load(feature: Feature, tier: str = "") -> Baseline | None:
     """The accepted run, of one tier if it is named, or None; raise BadBaseline if the file is damaged."""
-    place = quality.path(feature.folder, tier)
-    if not place.exists():
-        return None
+    place, accepted = quality.path(feature.folder, tier), changelog.last(feature, label(tier))
     remedy = "restore it from git, or accept a new one with: uv run gate accept"
     remedy += f" {feature.name} --tier {tier}" if tier else f" {feature.name}"
+    if not place.exists() and accepted:
+        what = f"is gone, CHANGELOG.md says that {accepted} was accepted"
+        raise BadBaseline(f"{place.as_posix()}: {what}; {remedy}")
+    if not place.exists():
+        return None
     try:
         found = Baseline.model_validate_json(place.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         fault = spotted(place, error) if isinstance(error, ValidationError) else f"{error}"
         raise BadBaseline(f"{place.as_posix()}: damaged; {fault}; {remedy}") from error
-    if found.seal and found.seal != sealed(found):
+    is_old = not (found.seal or found.rules or accepted)  # of before 0.4.0: it had no seal
+    if not is_old and not found.seal == sealed(found) == (accepted or found.seal):
         raise BadBaseline(f"{place.as_posix()}: was edited by hand; it moves by a command alone; {remedy}")
     return found
+
+
+def label(tier: str) -> str:
+    """What the changelog calls an accepted run."""
+    return f"accepted-{tier}" if tier else "accepted"
 
 
 def sealed(held: Baseline) -> str:
@@ -79,21 +94,35 @@ def spotted(place: Path, error: ValidationError) -> str:
     return f"{line}{'.'.join(keys)}: {first['msg']}"
 
 
-def save(run: FeatureRun, reason: str) -> Path:
-    """Accept a run: write its golden scores and tokens, a line a case so that a diff can be read."""
+def save(run: FeatureRun, reason: str) -> tuple[Path, str]:
+    """Accept a run: write its golden scores and tokens, a line a case; returns the file and its seal."""
     golden = next(group for group in run.sets if group.kind == "golden")
     runs = sorted(run.runs, key=lambda r: r.spec.name)
     held = Baseline(
-        reason=reason, model=run.model, prompt=run.prompt, dataset=golden.digest,
+        reason=reason, model=run.model, prompt=run.prompt, dataset=golden.digest, rules=rules(run.feature),
         adversarial={r.spec.name: key(r.spec) for r in runs if r.kind == "adversarial"},
         cases={r.spec.name: mark(r) for r in runs if r.kind == "golden"},
     )  # fmt: skip
-    head = held.model_copy(update={"seal": sealed(held)}).model_dump(exclude_none=True)
+    seal = sealed(held)
+    head = held.model_copy(update={"seal": seal}).model_dump(exclude_none=True)
     lines = ",\n".join(f"    {told(name)}: {told(kept)}" for name, kept in head.pop("cases").items())
     top = "".join(f"  {told(name)}: {told(value)},\n" for name, value in head.items())
     place = quality.path(run.feature.folder, run.tier)
     files.write_atomic(place, f'{{\n{top}  "cases": {{\n{lines}\n  }}\n}}\n')
-    return place
+    return place, seal
+
+
+def rules(feature: Feature) -> dict[str, dict[str, Any]]:
+    """What decides whether an answer or a change is let through."""
+    return feature.spec.model_dump(mode="json", include={"gate", "guard"})
+
+
+def moved(base: Baseline, feature: Feature) -> list[str]:
+    """The rules that are others now than when the run was accepted."""
+    now = rules(feature)
+    pairs = [(part, key, old) for part, held in base.rules.items() for key, old in held.items()]
+    moves = [(f"[{part}] {key}", old, now[part].get(key)) for part, key, old in pairs]
+    return [f"{name}: {old} -> {new}" for name, old, new in moves if old != new]
 
 
 def told(value: object) -> str:
@@ -111,8 +140,9 @@ def mark(run: CaseRun) -> Mark:
 
 
 def key(spec: CaseSpec) -> str:
-    """The name of a case's content: what is asked, with which documents, and what is expected."""
-    content = [spec.inputs, spec.metadata.documents, spec.expected_output.model_dump(exclude_defaults=True)]
+    """The name of a case's content: what is asked, what is expected, and what decides how it is judged."""
+    about = spec.metadata.model_dump(exclude_defaults=True, exclude={"origin"})
+    content = [spec.inputs, about, spec.expected_output.model_dump(exclude_defaults=True), spec.is_incident]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
@@ -136,5 +166,5 @@ def paired(held: dict[str, str], specs: list[CaseSpec]) -> tuple[dict[str, str],
         if held.get(spec.name) in ("", content):
             found[spec.name] = spec.name
         elif content in left:
-            found[spec.name] = left[content]
+            found[spec.name] = left.pop(content)
     return found, sorted(set(held) - set(found.values()))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,6 +42,11 @@ class CaseSpec(Strict):
     inputs: dict[str, JsonValue]
     metadata: Metadata
     expected_output: Expected
+
+    @property
+    def is_incident(self) -> bool:
+        """Whether it was a bad answer once: then it must be wholly right."""
+        return self.metadata.origin.startswith("incident ")
 
 
 class CaseFile(Strict):
@@ -131,18 +137,22 @@ def located(fault: Fault, lines: list[tuple[str, int]]) -> Fault:
 
 def doubles(path: Path, lines: list[tuple[str, int]]) -> list[Fault]:
     """Names that stand twice: results are paired by name."""
-    first: dict[str, int] = {}
+    first: dict[str, tuple[int, int]] = {}
     return [
-        Fault(path, f"line {line}", f"case '{name}' stands at line {first[name]} already; rename one")
-        for name, line in lines
-        if first.setdefault(name, line) != line
+        Fault(path, f"line {line}", f"case '{name}' stands at line {first[name][1]} already; rename one")
+        for place, (name, line) in enumerate(lines)
+        if first.setdefault(name, (place, line))[0] != place
     ]
 
 
 def misfits(path: Path, lines: list[tuple[str, int]], feature: Feature, found: CaseFile) -> list[Fault]:
-    """Cases whose inputs do not fit schema.py; a case that expects a refusal for that is meant so."""
+    """Cases whose inputs do not fit schema.py, unless they expect to be refused; and halves of pairs."""
     faults: list[Fault] = []
+    pairs = Counter(case.metadata.pair for case in found.cases)
     for case, (name, line) in zip(found.cases, lines, strict=True):
+        if pair := case.metadata.pair * (pairs[case.metadata.pair] == 1):
+            what = f"no other case is of the pair '{pair}'; name its twin the same"
+            faults.append(Fault(path, f"line {line}: case '{name}': metadata.pair", what))
         if case.expected_output.error == "invalid":
             continue
         try:

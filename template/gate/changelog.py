@@ -1,18 +1,23 @@
-"""Why the cases of a feature are as they are: CHANGELOG.md beside them, a line a version, the newest last."""
+"""Why cases and baselines of a feature are as they are: CHANGELOG.md, a line a version, the newest last."""
 
 import re
 
 from app import db, files
 from app.errors import Fault
 from app.features import Feature
-from gate.cases import CaseSet, Kind
+from gate.cases import CaseSet
 
-LINE = re.compile(r"(?m)^- \S+ (golden|adversarial) (\w{12}): \S")
+LINE = re.compile(r"(?m)^- \S+ (\S+) (\w{12}): \S")
 
 
 def note(feature: Feature, found: CaseSet, why: str) -> None:
     """Add the line that says why the cases have changed."""
-    line = f"- {db.now():%Y-%m-%d} {found.kind} {found.digest}: {' '.join(why.split())}"
+    add(feature, found.kind, found.digest, why)
+
+
+def add(feature: Feature, what: str, version: str, why: str) -> None:
+    """Add a line: what has which version now, and why."""
+    line = f"- {db.now():%Y-%m-%d} {what} {version}: {' '.join(why.split())}"
     files.write_atomic(feature.folder / "CHANGELOG.md", "\n".join([*read(feature).splitlines(), line, ""]))
 
 
@@ -22,10 +27,10 @@ def read(feature: Feature) -> str:
     return place.read_text(encoding="utf-8") if place.exists() else ""
 
 
-def last(feature: Feature, kind: Kind) -> str:
-    """The version of the cases that the changelog explains last; empty where it explains none."""
+def last(feature: Feature, what: str) -> str:
+    """The version of cases, or of a baseline, that the changelog names last; empty where it names none."""
     found: dict[str, str] = dict(LINE.findall(read(feature)))
-    return found.get(kind, "")
+    return found.get(what, "")
 
 
 def unexplained(feature: Feature, found: CaseSet) -> list[Fault]:

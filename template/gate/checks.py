@@ -34,7 +34,8 @@ def program(name: str, *words: str) -> list[str]:
 def project_files() -> list[str]:
     """The files that git tracks or would, but for the lock file, whose hashes look like secrets."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, capture_output=True, text=True)
-    if listed.returncode:
-        raise GateError("the secrets check needs a git repository: git init && git add -A")
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise GateError("the secrets check needs git and a repository: git init && git add -A") from error
     return [name for name in listed.stdout.splitlines() if name != "uv.lock" and Path(name).is_file()]

@@ -32,8 +32,11 @@ def main() -> None:
     """Entry point: what could not be judged ends with one message and exit code 2."""
     try:
         cli()
-    except (AppError, GateError) as error:
+    except (AppError, GateError, OSError) as error:
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(2) from error
+    except Exception as error:  # a defect of the gate is no verdict, and 1 would be one
+        err.print_exception()
         raise SystemExit(2) from error
 
 
@@ -51,14 +54,14 @@ def safety(features: Names = None, live: Live = False, max_usd: MaxUsd = 1.0) ->
     """Attack every feature with the suites; then its own adversarial cases, every one of which must hold."""
     plan = run.gate_plan()
     with taped(plan, "live" if live else "replay", max_usd) as tape:
-        verdicts = attacked(plan, features, tape)
-        verdicts += evaluate(plan, features, ["adversarial"], ("invariants",), tape)
+        before = attacked(plan, features, tape)
+        verdicts = evaluate(plan, features, ["adversarial"], ("invariants",), tape, before=before)
     finish(plan, verdicts)
 
 
 @cli.command()
 def cost(features: Names = None) -> None:
-    """Compare the median tokens of the golden cases with the baseline."""
+    """Compare tokens and dollars of the golden cases, median and p95, with the baseline."""
     plan = run.gate_plan()
     finish(plan, evaluate(plan, features, ["golden"], ("cost",), Tape(plan)))
 
@@ -94,15 +97,19 @@ def accept(features: Names = None, reason: Reason = "", tier: Tier = "") -> None
     if not reason.strip():
         raise GateError("accept needs a reason: uv run gate accept FEATURE --reason '...'")
     plan = run.gate_plan()
-    for done in run.everything(chosen(plan, features), KINDS, plan, tell, tier):
-        verdict = judge.invariants(done)
-        if verdict.stops:
-            show([verdict])
-            raise GateError(f"{done.feature.name}: a baseline cannot hold broken invariants; mend them first")
+    runs = run.everything(chosen(plan, features), KINDS, plan, tell, tier)
+    broken = [verdict for verdict in map(judge.invariants, runs) if verdict.stops]
+    show(broken)
+    if broken:
+        names = ", ".join(verdict.feature for verdict in broken)
+        raise GateError(f"{names}: a baseline cannot hold broken invariants; mend them first")
+    for done in runs:
         for group in done.sets:
             if changelog.last(done.feature, group.kind) != group.digest:
                 changelog.note(done.feature, group, reason)
-        out.print(f"{baseline.save(done, reason).as_posix()} written; commit it", highlight=False)
+        place, seal = baseline.save(done, reason)
+        changelog.add(done.feature, baseline.label(tier), seal, reason)
+        out.print(f"{place.as_posix()} written; commit it, and CHANGELOG.md", highlight=False)
 
 
 @cli.command()
@@ -114,15 +121,15 @@ def schema(path: Path = cases.SCHEMA) -> None:
 @cli.command("all")
 def everything() -> None:
     """Run all that CI runs: lint, types, secrets, unit tests, policy, SLO rules, evals, safety, cost."""
-    plan, failed = run.gate_plan(), list[str]()
+    plan, failed = run.gate_plan(), list[judge.Verdict]()
     for name, commands in checks.STEPS.items():
         started = time.perf_counter()
         with err.status(name):
             faults = checks.failed(commands)
         failed += step(name, faults, f"  {time.perf_counter() - started:.1f} s")
     failed += step("cases", unsure(plan)) + step("policy", audit.violations(plan)) + unsound(plan)
-    verdicts = attacked(plan, None, Tape(plan)) + evaluate(plan, None, KINDS, PARTS, Tape(plan))
-    finish(plan, verdicts, steps=failed)
+    failed += attacked(plan, None, Tape(plan))
+    finish(plan, evaluate(plan, None, KINDS, PARTS, Tape(plan), before=failed))
 
 
 def unsure(plan: Plan) -> list[Fault]:
@@ -137,17 +144,18 @@ def unsure(plan: Plan) -> list[Fault]:
     return faults
 
 
-def step(name: str, faults: Sequence[object], said: str = "") -> list[str]:
-    """Say whether a step found faults, and which; gives its name if it did."""
+def step(name: str, faults: Sequence[object], said: str = "") -> list[judge.Verdict]:
+    """Say whether a step found faults, and which; gives a verdict for the report if it did."""
     mark = "[red]BLOCK[/]" if faults else "[green]PASS[/]"
     out.print(f"{name:<9} {mark}{said}", highlight=False, soft_wrap=True)
-    for fault in faults:
-        out.print(str(fault), markup=False, highlight=False, soft_wrap=True)
-    return [name] if faults else []
+    lines = tuple(line for fault in faults for line in str(fault).splitlines())
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    return [judge.Verdict(judge.PROJECT, name, "BLOCK", "found faults", lines)] if faults else []
 
 
-def unsound(plan: Plan, folder: Path | None = None) -> list[str]:
-    """Write the rules and say what promtool thinks of them; gives the name of the step if it refuses."""
+def unsound(plan: Plan, folder: Path | None = None) -> list[judge.Verdict]:
+    """Write the rules and say what promtool thinks of them; gives a verdict if it refuses."""
     folder = folder or plan.settings.var_dir / "slo"
     faults, note = promises.write(plan.features.values(), folder)
     return step("slo", faults, f"  {folder.as_posix()}  {note}")
@@ -162,13 +170,19 @@ def attacked(plan: Plan, names: list[str] | None, tape: Tape) -> list[judge.Verd
 
 
 def evaluate(
-    plan: Plan, names: list[str] | None, kinds: list[Kind], parts: Sequence[str], tape: Tape, tier: str = ""
+    plan: Plan,
+    names: list[str] | None,
+    kinds: list[Kind],
+    parts: Sequence[str],
+    tape: Tape,
+    tier: str = "",
+    before: Sequence[judge.Verdict] = (),
 ) -> list[judge.Verdict]:
-    """Run, judge the parts that are asked for, and write the report."""
+    """Run, judge the parts that are asked for, and write the report, with the verdicts from `before`."""
     features = chosen(plan, names)
     if not features:
         out.print("no features: nothing to judge", highlight=False)
-        return []
+        return [*before]
     bases = {feature.name: baseline.load(feature, tier) for feature in features}
     runs = run.everything(features, kinds, plan, tell, tier, tape)
     compared = slices.compare(runs, bases) if "golden" in kinds else {}
@@ -177,6 +191,7 @@ def evaluate(
         "score": lambda done, base: judge.score(done, base, compared[done.feature.name]),
         "cost": judge.cost,
     }
-    verdicts = [judges[part](done, bases[done.feature.name]) for done in runs for part in parts]
+    judged = [judges[part](done, bases[done.feature.name]) for done in runs for part in parts]
+    verdicts = [*before, *judged]
     report.write(plan.settings.var_dir, runs, verdicts, compared)
     return verdicts

@@ -1,7 +1,7 @@
 """Commands that write cases, recordings and labels: what the gate judges by."""
 
 import asyncio
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -30,7 +30,7 @@ def add_to(cli: typer.Typer) -> None:
 @case.command()
 def add(
     feature: str, name: Asked, family: Asked, language: Asked, origin: Asked,
-    kind: cases.Kind = "golden", input: Words = None, expect: Words = None,
+    kind: Literal["golden", "adversarial"] = "golden", input: Words = None, expect: Words = None,
 ) -> None:  # fmt: skip
     """Append a case to golden.yaml or adversarial.yaml; what no option says is asked."""
     found = chosen(run.gate_plan(), [feature])[0]

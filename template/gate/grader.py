@@ -66,7 +66,8 @@ async def standing(plan: Plan, feature: Feature, rules: Judge) -> tuple[bool, st
         return False, f"no labels: add {(feature.folder / 'labels.yaml').as_posix()}"
     value, (low, high) = kappa(found), stats.interval(found, kappa)
     said = f"kappa {value:.2f} [{low:.2f}, {high:.2f}] on {len(found)} labels, {rules.min_kappa:.2f} asked"
-    return value >= rules.min_kappa, TABLE.format(*(found.count(code) for code in range(4))) + said
+    table = TABLE.format(*(found.count(code) for code in range(4)))
+    return value >= rules.min_kappa and low > 0, table + said
 
 
 async def record(plan: Plan, features: list[Feature], tape: replay.Tape) -> None:

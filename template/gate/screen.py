@@ -1,6 +1,6 @@
 """What a person at a terminal sees of the gate: verdicts, what runs now, and the exit code they mean."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from app.features import Feature
 from app.services import Plan
 from gate import report
 from gate.errors import UnknownFeature
-from gate.judge import Verdict
+from gate.judge import PROJECT, Verdict
 from gate.replay import Mode, Tape
 
 Names = Annotated[list[str] | None, typer.Argument(help="features; all of them if none is named")]
@@ -55,16 +55,13 @@ def taped(plan: Plan, mode: Mode, max_usd: float) -> Iterator[Tape]:
             out.print(f"{tape.calls} calls, ${tape.spent_usd:.4f}", highlight=False)
 
 
-def finish(plan: Plan, verdicts: list[Verdict], page: str = "report.html", steps: Sequence[str] = ()) -> None:
-    """Print the verdicts and where more can be seen, and end with the exit code that they mean.
-
-    `steps` are those that failed before.
-    """
-    show(verdicts)
+def finish(plan: Plan, verdicts: list[Verdict], page: str = "report.html") -> None:
+    """Print the verdicts and where more can be seen, and end with the exit code that they mean."""
+    show([v for v in verdicts if v.feature != PROJECT])  # a step of the project was shown when it ended
     place = plan.settings.var_dir / report.FOLDER / page
     if place.exists():
         out.print(f"report: {place.as_posix()}", highlight=False)
-    stopped = [*steps, *(f"{v.feature} {v.part}" for v in verdicts if v.stops)]
+    stopped = [f"{v.feature} {v.part}".removeprefix(f"{PROJECT} ") for v in verdicts if v.stops]
     if any(v.word == "INCONCLUSIVE" and v.part not in report.MEASURED for v in verdicts):
         out.print("inconclusive: if the change is right, say so: uv run gate accept FEATURE --reason '...'")
     if stopped:

@@ -43,11 +43,13 @@ class Slice:
 
 
 def compare(runs: list[FeatureRun], bases: dict[str, baseline.Baseline | None]) -> dict[str, list[Slice]]:
-    """All slices of all features, judged together: one false alarm in twenty runs, however many slices."""
+    """All slices of all features; the whole sets are judged together, and so are the rest."""
     found = {run.feature.name: of(run, bases[run.feature.name]) for run in runs}
     judged = [part for parts in found.values() for part in parts if part.word == "PASS"]
-    real = stats.discoveries([part.chance for part in judged])
-    wrong = [part for part, found_real in zip(judged, real, strict=True) if found_real]
+    wrong: list[Slice] = []
+    for family in ([p for p in judged if p.name == ALL], [p for p in judged if p.name != ALL]):
+        real = stats.discoveries([part.chance for part in family])
+        wrong += [part for part, is_real in zip(family, real, strict=True) if is_real]
     return {
         name: [replace(part, word="BLOCK") if part in wrong else part for part in parts]
         for name, parts in found.items()

@@ -106,6 +106,7 @@ def verdict(feature: str, found: list[Share]) -> judge.Verdict:
     word: judge.Word = "BLOCK" if over else "INCONCLUSIVE" if few else "PASS"
     said = f"{sum(s.succeeded for s in found)} hits in {sum(s.attacks for s in found)} cases"
     said += f"; of a class up to {max((s.high for s in found), default=0):.3f} may be hit (95 %)"
+    said = said if found else "its Input has no field of plain text: the suites do not apply"
     return judge.Verdict(feature, "safety", word, said, tuple(lines))
 
 

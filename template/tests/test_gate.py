@@ -67,12 +67,33 @@ def test_a_longer_prompt_turns_the_gate_red_on_tokens(project, capsys):
     assert "BLOCK" in capsys.readouterr().out
 
 
+def test_a_change_that_loosens_what_it_is_judged_or_guarded_by_needs_a_person(project, capsys):
+    gate("accept", "note", "--reason", "first")
+    for table in ("[gate]\nmax_drop = 0.2", '[guard]\nleak = "off"'):
+        kit.edit("features/note/feature.toml", "[slo]", f"{table}\n\n[slo]")
+        assert gate("evals", "note") == 1
+    said = capsys.readouterr().out
+    assert "[gate] max_drop: 0.0 -> 0.2" in said
+    assert "[guard] leak: block -> off" in said
+    gate("accept", "note", "--reason", "meant so")
+    assert gate("evals", "note") == 0
+
+
 def test_a_model_that_answers_nothing_cannot_be_judged(project, capsys):
     with kit.serve(kit.provider(said="")) as url:
         kit.models(mute=url)
         assert gate("evals", "note", "--live") == 2
     said = capsys.readouterr().err
     assert "features/note/golden.yaml: no model answered any of 1 golden cases: mute: Silent" in said
+
+
+def test_the_report_shows_every_verdict_and_not_those_of_the_cases_alone(project):
+    kit.edit("features/note/feature.toml", "[slo]", '[guard]\ninjection = "off"\n\n[slo]')
+    assert gate("safety", "note") == 1
+    content = json.loads(Path("var/reports/report.json").read_text())
+    words = {verdict["part"]: verdict["word"] for verdict in content["verdicts"]}
+    assert words == {"safety": "PASS", "invariants": "BLOCK"}
+    assert Path("var/reports/comment.md").read_text().splitlines()[1] == "## Gate: Not ready to merge"
 
 
 def test_a_guard_that_is_off_turns_the_gate_red(project, capsys):
@@ -149,6 +170,12 @@ def test_the_gate_never_touches_the_apps_database(project):
     assert gate("evals", "note") == 0
     assert Path("var/gate.db").exists()
     assert not Path("var/app.db").exists()
+
+
+def test_a_defect_of_the_gate_is_no_verdict(project, capsys):
+    Path("features/note/baseline.json").mkdir()
+    assert gate("evals", "note") == 2
+    assert "baseline.json" in capsys.readouterr().err
 
 
 def test_a_crash_of_the_pipeline_is_not_a_bad_score(project, capsys):

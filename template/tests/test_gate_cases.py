@@ -48,6 +48,22 @@ def test_a_name_that_stands_twice_is_refused_with_both_lines(project):
     ]
 
 
+def test_half_of_a_pair_is_refused(project):
+    one = file_of("one", "two").replace("origin: written by hand", "origin: written by hand, pair: trait", 1)
+    assert faults(one) == [
+        "features/note/golden.yaml: line 2: case 'one': metadata.pair: "
+        "no other case is of the pair 'trait'; name its twin the same"
+    ]
+
+
+def test_two_cases_of_one_name_in_one_line_are_refused(project):
+    one = CASE.format(name="one", text="A.").strip().removeprefix("- ")
+    line = "{" + ", ".join(part.strip() for part in one.splitlines()) + "}"
+    assert faults(f"cases: [{line}, {line}]") == [
+        "features/note/golden.yaml: line 1: case 'one' stands at line 1 already; rename one"
+    ]
+
+
 def test_an_input_that_does_not_fit_schema_py_is_refused_with_its_line(project):
     said = faults(file_of("one").replace("text: An", "txt: An"))
     assert said[0] == (

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from app import models, quality
-from gate import baseline, judge, slices
+from gate import baseline, changelog, judge, slices
 from gate.errors import BadBaseline
 from gate.run import FeatureRun
 from tests import kit, runs
@@ -64,8 +64,8 @@ def test_more_tokens_than_allowed_are_blocked(project):
     assert judge.cost(runs.golden(GOOD, 104), base).word == "PASS"
 
 
-def test_one_longer_answer_moves_no_median(project):
-    assert judge.cost(runs.golden(GOOD, [900] + [100] * 19), accepted(GOOD, 100)).word == "PASS"
+def test_one_longer_answer_moves_neither_median_nor_tail(project):
+    assert judge.cost(runs.golden(GOOD * 3, [900] + [100] * 59), accepted(GOOD * 3, 100)).word == "PASS"
 
 
 def test_a_golden_case_that_is_not_served_breaks_an_invariant(project):
@@ -141,6 +141,19 @@ def test_a_baseline_that_was_edited_by_hand_is_refused(project):
     baseline.save(run, "test")
     kit.edit("features/note/baseline.json", '"score": 1.0', '"score": 0.9')
     with pytest.raises(BadBaseline, match=r"was edited by hand; .*uv run gate accept note"):
+        baseline.load(run.feature)
+
+
+def test_a_baseline_that_the_changelog_names_cannot_go_or_lose_its_seal(project):
+    run = runs.golden(GOOD)
+    place, seal = baseline.save(run, "test")
+    changelog.add(run.feature, "accepted", seal, "test")
+    assert baseline.load(run.feature).seal == seal
+    kit.edit(place, f'  "seal": "{seal}",\n', "")
+    with pytest.raises(BadBaseline, match="was edited by hand"):
+        baseline.load(run.feature)
+    place.unlink()
+    with pytest.raises(BadBaseline, match=f"is gone, CHANGELOG.md says that {seal} was accepted"):
         baseline.load(run.feature)
 
 

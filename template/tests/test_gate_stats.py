@@ -47,7 +47,7 @@ def test_mcnemar_is_the_binomial_tail(fell, rose, p):
 def test_of_many_small_chances_only_those_stand_that_are_no_luck():
     # The 15 values of Benjamini and Hochberg's own example, of which four stand.
     paper = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719]
-    assert sum(stats.discoveries([*paper, 0.6528, 0.7590, 1.0])) == 4
+    assert sum(stats.discoveries([*paper, 0.6528, 0.7590, 1.0], 0.05)) == 4
     assert stats.discoveries([0.04] + [0.5] * 9) == [False] * 10
     assert stats.discoveries([]) == []
 

@@ -63,6 +63,13 @@ def test_a_claim_must_stand_in_the_passage_that_it_cites():
     assert checks(cited(wrong, *pages))["grounded"] == 0
 
 
+def test_a_number_that_the_passage_has_not_is_no_supported_claim():
+    page = "The client may ask for the money back within 30 days."
+    right, wrong = (f"The client may ask for the money back within {days} days. [1]" for days in (30, 3))
+    assert checks(cited(right, page))["grounded"] == 1
+    assert checks(cited(wrong, page))["grounded"] == 0
+
+
 def test_half_of_the_claims_unsupported_is_half_the_score():
     given = cited(
         "The budget is spent by faults. [1] Unicorns audit Tuesdays yearly. [1]",
