@@ -113,7 +113,7 @@ def test_a_judge_that_agrees_too_little_does_not_count(judged, capsys):
     ],
 )
 async def test_a_judge_of_another_model_rubric_or_label_does_not_count(judged, path, old, new):
-    judged(3, 3)
+    judged(10, 10)
     await asyncio.to_thread(record, judge())
     assert (await standing())[0]
     kit.edit(path, old, new)
