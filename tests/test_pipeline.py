@@ -120,7 +120,7 @@ def test_the_gate_turns_red(
 def test_a_loss_of_five_points_is_blocked(project: Callable[..., Project]) -> None:
     made = project()
     steps = made.root / "features/answer/steps.py"
-    spoil = '    if zlib.crc32(said.encode()) % 8 == 0:\n        said = "It depends. [1]"\n'
+    spoil = '    if zlib.crc32(said.encode()) % 13 == 0:\n        said = "It depends. [1]"\n'
     change(steps, lambda text: text.replace("from app import", "import zlib\n\nfrom app import", 1))
     change(steps, lambda text: text.replace("    cited =", f"{spoil}    cited =", 1))
     done = made.run("gate", "evals", "answer")

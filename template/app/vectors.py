@@ -125,7 +125,8 @@ def refined(near: Near, connection: sqlite3.Connection, axes: Any, depth: int) -
 
     def found(vector: bytes, k: int) -> list[tuple[float, int]]:
         hits = near((numbers(vector, len(axes)) @ axes).tobytes(), max(k, depth))
-        rows = json.dumps([row for _, row in hits])
-        return exact(*read(connection, SOME, rows))(vector, k) if depth else hits
+        if not hits or not depth:  # a graph finds nothing near a question without a direction
+            return hits
+        return exact(*read(connection, SOME, json.dumps([row for _, row in hits])))(vector, k)
 
     return found
