@@ -25,7 +25,11 @@ class Index:
 
     def __init__(self, path: Path, way: Nearest = AUTO) -> None:
         self.path = path
-        self.connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
+        # Without its cache of statements: from Python 3.12 on threads that ask at once would share one, and
+        # answer with each other's rows.
+        self.connection = sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, check_same_thread=False, cached_statements=0
+        )
         self.close = weakref.finalize(self, self.connection.close)
         self.size: int = self.connection.execute("select count(*) from passage").fetchone()[0]
         self.vectors = vectors.load(self.connection, path, way)

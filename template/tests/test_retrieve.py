@@ -1,6 +1,7 @@
 """Pages as passages, and the index that finds them."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ def test_query_language_in_a_question_is_only_words(index, question):
 
 def test_gives_at_most_k_passages(index):
     assert len(found(index, "invoice backup hotel court", 2)) == 2
+
+
+def test_questions_that_come_at_once_get_each_their_own_answer(index):
+    questions = ["When is an invoice due?", "When does a backup run?", "What may a hotel cost?"] * 200
+    with ThreadPoolExecutor(8) as pool:
+        at_once = list(pool.map(index.words, questions))
+    assert at_once == [index.words(question) for question in questions]
 
 
 def test_the_index_is_opened_for_reading_only(index):
