@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from benchmarks import servers
 from benchmarks.gateway import cpu
 from benchmarks.peers import tools as peers
 from benchmarks.peers.tools import EVALS, Case, Tool
+from benchmarks.stub import calls, set_latency
 from tests import frontends
 from tests.services import free_port
 from tools import checkout
@@ -54,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         work, port = Path(folder), free_port()
         stack.enter_context(servers.stub(work, port))
-        set_latency(port)
+        set_latency(port, LATENCY_MS)
         tools = set_up(given.peers or work / "peers", work / "ours", port)
         runs: dict[str, list[Run]] = {tool.name: [] for tool in tools}
         for turn in range(given.rounds):
@@ -105,19 +105,6 @@ def cpu_s() -> float:
     """CPU seconds of all processes that were waited for so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def set_latency(port: int) -> None:
-    """Tell the stub how long a provider takes."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/latency/{LATENCY_MS}", method="POST")
-    with urllib.request.urlopen(request, timeout=10):  # noqa: S310
-        return
-
-
-def calls(port: int) -> int:
-    """The completions that the stub was asked for so far."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as told:
-        return int(json.load(told)["calls"])
 
 
 def timed_keyless(work: Path, rounds: int) -> list[float]:

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import tempfile
-import urllib.request
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from pathlib import Path
 from benchmarks import load, servers
 from benchmarks.load import Result
 from benchmarks.servers import Server
+from benchmarks.stub import calls, set_latency
 from tests.services import free_port
 
 MIN_RATIO = 5.0
@@ -90,7 +90,7 @@ async def rounds(measured: list[Server], given: argparse.Namespace) -> Results:
             number += 1
     for turn in range(given.rounds):
         for cell in cells(given):
-            set_latency(stub, cell.latency_ms)
+            set_latency(stub.miss.port, cell.latency_ms)
             for server in measured if turn % 2 else reversed(measured):
                 if cell.kind == "hit" and server is stub:
                     continue
@@ -105,25 +105,12 @@ async def one(stub: Server, server: Server, cell: Cell, seconds: float, first: i
     target = server.hit if cell.kind == "hit" else server.miss
     if cell.kind == "hit":  # the misses before may have pushed it out of the cache
         await load.measure(target, 1, PRIME_S)
-    before = calls(stub)
+    before = calls(stub.miss.port)
     result = await load.measure(target, cell.concurrency, seconds, server.pid, first)
-    reached = calls(stub) - before
+    reached = calls(stub.miss.port) - before
     if reached != (0 if cell.kind == "hit" else result.requests):
         result.errors[f"{reached} calls for {result.requests} answers"] = 1
     return result
-
-
-def set_latency(stub: Server, latency_ms: int) -> None:
-    """Tell the stub how long a provider takes."""
-    request = urllib.request.Request(f"http://127.0.0.1:{stub.miss.port}/latency/{latency_ms}", method="POST")
-    with urllib.request.urlopen(request, timeout=10):  # noqa: S310
-        return
-
-
-def calls(stub: Server) -> int:
-    """The completions that the stub was asked for so far."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{stub.miss.port}/", timeout=10) as told:
-        return int(json.load(told)["calls"])
 
 
 def report(results: Results, memory: dict[str, float], given: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import base64
 import json
+import urllib.request
 from array import array
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
@@ -200,6 +201,19 @@ def main() -> None:
     given = parser.parse_args()
     stub = Stub(given.answer, given.latency_ms)
     uvicorn.run(stub, port=given.port, lifespan="off", log_level="critical", timeout_graceful_shutdown=1)
+
+
+def set_latency(port: int, latency_ms: int) -> None:
+    """Tell the stub on this port how long a provider takes."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/latency/{latency_ms}", method="POST")
+    with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+        return
+
+
+def calls(port: int) -> int:
+    """The completions that the stub on this port was asked for so far."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as told:
+        return int(json.load(told)["calls"])
 
 
 if __name__ == "__main__":
