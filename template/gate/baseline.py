@@ -69,7 +69,8 @@ def load(feature: Feature, tier: str = "") -> Baseline | None:
         fault = spotted(place, error) if isinstance(error, ValidationError) else f"{error}"
         raise BadBaseline(f"{place.as_posix()}: damaged; {fault}; {remedy}") from error
     is_old = not (found.seal or found.rules or accepted)  # of before 0.4.0: it had no seal
-    if not is_old and not found.seal == sealed(found) == (accepted or found.seal):
+    seal = sealed(found)
+    if not is_old and not (found.seal == seal and accepted in ("", seal)):
         raise BadBaseline(f"{place.as_posix()}: was edited by hand; it moves by a command alone; {remedy}")
     return found
 

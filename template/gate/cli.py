@@ -122,14 +122,15 @@ def schema(path: Path = cases.SCHEMA) -> None:
 def everything() -> None:
     """Run all that CI runs: lint, types, secrets, unit tests, policy, SLO rules, evals, safety, cost."""
     plan, failed = run.gate_plan(), list[judge.Verdict]()
+    tape = Tape(plan)
     for name, commands in checks.STEPS.items():
         started = time.perf_counter()
         with err.status(name):
             faults = checks.failed(commands)
         failed += step(name, faults, f"  {time.perf_counter() - started:.1f} s")
     failed += step("cases", unsure(plan)) + step("policy", audit.violations(plan)) + unsound(plan)
-    failed += attacked(plan, None, Tape(plan))
-    finish(plan, evaluate(plan, None, KINDS, PARTS, Tape(plan), before=failed))
+    failed += attacked(plan, None, tape)
+    finish(plan, evaluate(plan, None, KINDS, PARTS, tape, before=failed))
 
 
 def unsure(plan: Plan) -> list[Fault]:

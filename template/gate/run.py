@@ -113,13 +113,14 @@ async def evaluate(
     wanted: list[tuple[Feature, list[CaseSet]]], plan: Plan, tell: Tell, tier: str, tape: Tape
 ) -> list[FeatureRun]:
     """One feature after the other, the cases of each at once."""
-    judges = {feature.name: await counted(plan, feature, tell) for feature, _ in wanted}
+    golden = [feature for feature, sets in wanted if any(group.kind == "golden" for group in sets)]
+    judges = {feature.name: await counted(plan, feature, tell) for feature in golden}
     found = []
     async with replay.start(plan, tape) as held:
         for feature, sets in wanted:
             tell(f"{feature.name}: {sum(len(s.cases) for s in sets)} cases")
             started = time.perf_counter()
-            judge = judges[feature.name]
+            judge = judges.get(feature.name)
             runs = [run for group in sets for run in await run_set(held, feature, group, tier, judge)]
             prompt = feature.prompts[runs[0].outcome.prompt or feature.spec.prompt] if runs else None
             label = f"{prompt.version}@{prompt.digest}" if prompt else ""
