@@ -1,12 +1,9 @@
 """The worker process: jobs and alerts, until it is told to stop."""
 
 import asyncio
-import os
 import signal
-import sys
-import threading
 
-from app import jobs, logs, services, settings, slots, watch
+from app import jobs, lifeline, logs, services, settings, slots, watch
 from app.errors import ConfigError, Fault
 from app.services import Plan
 
@@ -16,19 +13,13 @@ FOLDERS = ("app", "features", "config")
 def run(*, reload: bool, beside: bool) -> None:
     """Run one worker; with `reload` again at each change of a file, with `beside` until its input ends."""
     if beside:
-        threading.Thread(target=stop_at_end_of_input, daemon=True).start()
+        lifeline.hold()
     if reload:
         import watchfiles
 
         watchfiles.run_process(*FOLDERS, target=serve)
     else:
         serve()
-
-
-def stop_at_end_of_input() -> None:
-    """Wait until the process that started this one is gone."""
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def serve() -> None:

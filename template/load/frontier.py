@@ -7,15 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from rich.table import Table
 
 from app import files
 from app.spec import Nearest
+from gate import paper
 from gate.screen import out
 from load import nearest
-
-PAGES = Path(__file__).parent
 
 
 def write(folder: Path, features: list[dict[str, Any]], promise: object) -> None:
@@ -23,14 +21,7 @@ def write(folder: Path, features: list[dict[str, Any]], promise: object) -> None
     at = datetime.now(UTC).isoformat(timespec="seconds")
     content = {"at": at, "promise": promise, "features": features}
     files.write_atomic(folder / "retrieval.json", json.dumps(content, default=plain, indent=1) + "\n")
-    pages = Environment(
-        loader=FileSystemLoader(PAGES),
-        autoescape=select_autoescape(["html"]),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.globals |= {"log10": math.log10, "name": nearest.name}
-    files.write_atomic(folder / "retrieval.html", pages.get_template("retrieval.html").render(content) + "\n")
+    paper.write(folder / "retrieval.html", content | {"log10": math.log10, "name": nearest.name})
     for feature in features:
         if feature["ways"]:
             out.print(table(feature))

@@ -4,12 +4,9 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
-
 from app import files
-from gate import report
+from gate import paper, report
 from gate.judge import Verdict
-from load.drive import HERE
 from load.seen import Seen
 from load.work import Work
 
@@ -24,12 +21,4 @@ def write(var: Path, rows: list[tuple[Seen, Verdict]], told: Work, tool: str) ->
         "rows": [{**seen.model_dump(), "verdict": vars(verdict)} for seen, verdict in rows],
     }
     files.write_atomic(folder / "load.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=select_autoescape(["html"]),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html").render(content)
-    files.write_atomic(folder / "load.html", page + "\n")
-    return folder / "load.html"
+    return paper.write(folder / "load.html", content)
