@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -84,3 +85,16 @@ def render(template: Path, shared: Path, cache: Path) -> Callable[..., Project]:
         return Project(shared / key, cache)
 
     return project
+
+
+@pytest.fixture
+def project(render: Callable[..., Project], tmp_path: Path) -> Callable[..., Project]:
+    """Return a function that gives a project of one's own, in git, free to be broken."""
+
+    def own(**answers: frontends.Answer) -> Project:
+        source = render(**answers)
+        shutil.copytree(source.root, tmp_path / "project")
+        frontends.start_history(tmp_path / "project")
+        return Project(tmp_path / "project", source.cache)
+
+    return own

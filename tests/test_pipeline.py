@@ -23,19 +23,6 @@ ANSWERS = {
 }
 
 
-@pytest.fixture
-def project(render: Render, tmp_path: Path) -> Callable[..., Project]:
-    """Return a function that gives a project of one's own, in git, free to be broken."""
-
-    def own(**answers: frontends.Answer) -> Project:
-        source = render(**answers)
-        shutil.copytree(source.root, tmp_path / "project")
-        frontends.start_history(tmp_path / "project")
-        return Project(tmp_path / "project", source.cache)
-
-    return own
-
-
 def change(file: Path, edit: Change) -> None:
     """Edit a file; an edit that changes nothing is a mistake of the test."""
     before = file.read_text(encoding="utf-8")

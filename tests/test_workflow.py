@@ -10,7 +10,7 @@ import yaml
 from tests import frontends
 from tests.conftest import slow
 from tests.rendered import Project
-from tests.test_pipeline import change, project  # noqa: F401  # a fixture
+from tests.test_pipeline import change
 
 PYTHON = "3.12"
 
@@ -47,7 +47,7 @@ def merge_is_allowed(made: Project) -> tuple[bool, str]:
 
 @slow
 def test_a_null_change_is_green_and_a_seeded_regression_is_red(
-    project: Callable[..., Project],  # noqa: F811
+    project: Callable[..., Project],
 ) -> None:
     made = project()
     made.check("python", "-c", "")  # the workflow wants the lock file that the first `uv run` writes
@@ -59,6 +59,31 @@ def test_a_null_change_is_green_and_a_seeded_regression_is_red(
     green, said = merge_is_allowed(made)
     assert not green
     assert re.search(r"gate: no \(.*answer cost\)", said), said[-2000:]
+
+
+@slow
+def test_gitlab_runs_the_same_commands_and_ends_as_they_do(
+    project: Callable[..., Project],
+    render: Callable[..., Project],
+) -> None:
+    made = project(ci="gitlab")
+    made.check("python", "-c", "")
+    jobs = yaml.safe_load((made.root / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+    rows = workflow(render(), "ci.yml")["jobs"]["checks"]["strategy"]["matrix"]["include"]
+    assert {row["RUN"] for row in jobs["gate"]["parallel"]["matrix"]} == {row["run"] for row in rows}
+    assert script(made, jobs["gate"], {"RUN": "true"}) == 0
+    assert script(made, jobs["gate"], {"RUN": "false"}) == 1
+    load, *others = jobs["nightly"]["parallel"]["matrix"]
+    assert "gate load" in load["RUN"]  # it takes two minutes: tests of the project run it shorter
+    assert [row["RUN"] for row in others if script(made, jobs["nightly"], row)] == []
+
+
+def script(made: Project, job: dict[str, Any], variables: dict[str, str]) -> int:
+    """Run a job of GitLab as its runner does, in one shell, with our uv; returns its exit code."""
+    lines = [line for line in job["before_script"] + job["script"] if not line.startswith("pip install")]
+    command = ["bash", "-e", "-o", "pipefail", "-c", "\n".join(lines)]
+    env = made.environment() | variables
+    return subprocess.run(command, cwd=made.root, env=env, timeout=600, check=False).returncode
 
 
 def test_one_check_stands_for_all_and_is_the_one_that_is_required(render: Callable[..., Project]) -> None:

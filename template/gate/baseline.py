@@ -70,7 +70,7 @@ def load(feature: Feature, tier: str = "") -> Baseline | None:
         raise BadBaseline(f"{place.as_posix()}: damaged; {fault}; {remedy}") from error
     is_old = not (found.seal or found.rules or accepted)  # of before 0.4.0: it had no seal
     seal = sealed(found)
-    if not is_old and not (found.seal == seal and accepted in ("", seal)):
+    if not is_old and not (found.seal == seal == accepted):
         raise BadBaseline(f"{place.as_posix()}: was edited by hand; it moves by a command alone; {remedy}")
     return found
 
@@ -95,8 +95,8 @@ def spotted(place: Path, error: ValidationError) -> str:
     return f"{line}{'.'.join(keys)}: {first['msg']}"
 
 
-def save(run: FeatureRun, reason: str) -> tuple[Path, str]:
-    """Accept a run: write its golden scores and tokens, a line a case; returns the file and its seal."""
+def save(run: FeatureRun, reason: str) -> Path:
+    """Accept a run: write its golden scores and tokens, a line a case, and note the seal and the reason."""
     golden = next(group for group in run.sets if group.kind == "golden")
     runs = sorted(run.runs, key=lambda r: r.spec.name)
     held = Baseline(
@@ -110,7 +110,8 @@ def save(run: FeatureRun, reason: str) -> tuple[Path, str]:
     top = "".join(f"  {told(name)}: {told(value)},\n" for name, value in head.items())
     place = quality.path(run.feature.folder, run.tier)
     files.write_atomic(place, f'{{\n{top}  "cases": {{\n{lines}\n  }}\n}}\n')
-    return place, seal
+    changelog.add(run.feature, label(run.tier), seal, reason)
+    return place
 
 
 def rules(feature: Feature) -> dict[str, dict[str, Any]]:

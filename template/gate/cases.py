@@ -92,7 +92,7 @@ def checked(path: Path, model: type[Model], text: str = "") -> tuple[Model, list
         raise BadCases([located(fault, lines) for fault in files.explain(path, error, model)]) from error
 
 
-def parse(path: Path, text: str) -> tuple[list[tuple[str, int]], object]:
+def parse(path: Path, text: str = "") -> tuple[list[tuple[str, int]], object]:
     """Name and line of each case, and the content; raise BadCases if it is no YAML list of cases."""
     try:
         text = text or path.read_text(encoding="utf-8")
@@ -118,6 +118,13 @@ def not_yaml(path: Path, error: Exception) -> Fault:
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}" if mark else ""
     return Fault(path, where, f"not YAML: {getattr(error, 'problem', error)}")
+
+
+def place(feature: Feature, kind: Kind, name: str) -> str:
+    """Where a case stands, for a message about it."""
+    path = feature.folder / f"{kind}.yaml"
+    line = f": line {dict(parse(path)[0])[name]}" if kind in KINDS else ""
+    return f"{path.as_posix()}{line}: case '{name}'"
 
 
 def keys(node: yaml.Node | None) -> dict[str, yaml.Node]:

@@ -24,7 +24,7 @@ cli_measure.add_to(cli)
 Tier = Annotated[str, typer.Option(help="judge this tier of models alone; it has its own baseline")]
 Live = Annotated[bool, typer.Option("--live", help="ask hosted models, not their recordings")]
 MaxUsd = Annotated[float, typer.Option(help="the most that --live may cost")]
-Reason = Annotated[str, typer.Option(prompt="Why is this result right", help="kept in git")]
+Reason = Annotated[str, typer.Option(help="why this result is right; kept in git")]
 PARTS = ("invariants", "score", "cost")
 
 
@@ -107,8 +107,7 @@ def accept(features: Names = None, reason: Reason = "", tier: Tier = "") -> None
         for group in done.sets:
             if changelog.last(done.feature, group.kind) != group.digest:
                 changelog.note(done.feature, group, reason)
-        place, seal = baseline.save(done, reason)
-        changelog.add(done.feature, baseline.label(tier), seal, reason)
+        place = baseline.save(done, reason)
         out.print(f"{place.as_posix()} written; commit it, and CHANGELOG.md", highlight=False)
 
 

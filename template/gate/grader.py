@@ -20,7 +20,7 @@ from app.files import Strict
 from app.services import Plan, Services
 from app.spec import Judge
 from gate import cases, replay, stats
-from gate.errors import GateError, NotRecorded
+from gate.errors import GateError
 
 LIMITS = ModelSettings(max_tokens=200, temperature=0)
 TABLE = """\
@@ -55,13 +55,10 @@ class Labels(Strict):
 async def standing(plan: Plan, feature: Feature, rules: Judge) -> tuple[bool, str]:
     """Whether a judge counts in the gate, and why: it does while it agrees with labels.yaml.
 
-    The verdicts are the recorded ones, so that another model or rubric has none until `gate record`.
+    The verdicts are the recorded ones: another model, rubric or label has none, and raises NotRecorded.
     """
-    try:
-        async with replay.start(plan, replay.Tape(plan)) as held:
-            found = await verdicts(held, feature, rules)
-    except NotRecorded:
-        return False, f"no verdicts of this model and rubric: uv run gate record {feature.name}"
+    async with replay.start(plan, replay.Tape(plan)) as held:
+        found = await verdicts(held, feature, rules)
     if not found:
         return False, f"no labels: add {(feature.folder / 'labels.yaml').as_posix()}"
     value, (low, high) = kappa(found), stats.interval(found, kappa)

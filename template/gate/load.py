@@ -6,6 +6,7 @@ from app.features import Feature
 from app.services import Plan
 from app.slo import SLOW_SHARE
 from gate import stats
+from gate.errors import LoadFailed
 from gate.judge import Verdict, Word
 from load import drive, routes
 from load.seen import Seen
@@ -20,6 +21,8 @@ def run(plan: Plan, features: list[Feature], told: Work, tool: str) -> list[Row]
     known = {feature.name: routes.route(feature) for feature in features}
     told = told.model_copy(update={"routes": list(known.values())})
     seen = drive.run(told, plan.settings.var_dir, tool)
+    if missing := known.keys() - {one.feature for one in seen}:
+        raise LoadFailed(f"{tool} saw nothing of {', '.join(sorted(missing))}; see its log in var/load")
     return [(one, judge(one, known[one.feature])) for name in known for one in seen if one.feature == name]
 
 
@@ -29,11 +32,13 @@ def judge(seen: Seen, route: Route) -> Verdict:
     wrong = share(seen.errors, seen.requests, route.error_rate, "errors")
     word = min(slow[0], wrong[0], key=WORST.index)
     lines = [f"{said}: {count}" for said, count in sorted(seen.said.items())]
-    if word == "INCONCLUSIVE":
+    asked = seen.requests + seen.refused
+    if word == "PASS" and seen.refused > route.error_rate * asked:
+        word = "INCONCLUSIVE"
+        lines.append(f"{seen.refused} of {asked} refused: ask with fewer --users, or raise that limit")
+    elif word == "INCONCLUSIVE":
         n = math.ceil(stats.Z**2 * (1 / min(SLOW_SHARE, route.error_rate) - 1))
-        lines.append(
-            f"neither surely within nor surely beyond: ask longer (--seconds); a clean pass needs {n}"
-        )
+        lines.append(f"neither surely within nor beyond: ask longer (--seconds); a clean pass needs {n}")
     said = f"{seen.way}: {seen.requests} requests, {slow[1]}; {wrong[1]}"
     return Verdict(seen.feature, "load", word, said, tuple(lines))
 

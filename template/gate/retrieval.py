@@ -68,6 +68,9 @@ def save(path: Path, best: Seen) -> None:
 def judge(found: find.Finding, now: Seen | None, best: Seen | None, promise: Promise) -> Verdict:
     """Whether the present way, and the search as a whole, keep the promise; a choice may have become old."""
     fast = found.p95_ms < promise.p95_ms
+    if now is None and found.seen:
+        said = f"{nearest.name(found.now)} was not measured: it needs usearch (uv sync --extra vectors)"
+        return Verdict(found.feature, "retrieval", "BLOCK", said)
     if now is None:
         said = f"{found}; words alone, nothing to choose"
         return Verdict(found.feature, "retrieval", "PASS" if fast else "BLOCK", said)

@@ -165,12 +165,14 @@ async def run_set(
     dataset = Dataset[CaseSpec, Any, Any](name=group.kind, cases=listed, evaluators=[Checks()])
     repeats = feature.spec.gate.repeats
     report = await dataset.evaluate(task, max_concurrency=CONCURRENCY, progress=False, repeat=repeats)
-    if report.failures:
-        worst = report.failures[0]
-        raise GateError(f"{feature.name}: case '{worst.name}' crashed: {worst.error_message}")
     tries: dict[str, list[ReportCase[CaseSpec, Any, Any]]] = {spec.name: [] for spec in group.cases}
+    faults = [(one.source_case_name or one.name, f"crashed: {one.error_message}") for one in report.failures]
     for done in report.cases:
-        tries[done.source_case_name or done.name].append(done)
+        name = done.source_case_name or done.name
+        tries[name].append(done)
+        faults += [(name, f"scorer: {fault}; see app/scorers.py") for fault in defects(done)]
+    if faults:
+        raise GateError(f"{cases.place(feature, group.kind, faults[0][0])}: {faults[0][1]}")
     found = [joined(group.kind, spec, tries[spec.name]) for spec in group.cases]
     if group.kind == "golden" and all(is_dumb(r.outcome) for r in found):
         what = f"no model answered any of {len(found)} golden cases: {found[0].outcome.detail}"
@@ -183,9 +185,15 @@ def is_dumb(outcome: scorers.Outcome) -> bool:
     return outcome.code == TiersExhausted.code and InvalidOutput.__name__ not in outcome.detail
 
 
+def defects(done: ReportCase[CaseSpec, Any, Any]) -> list[str]:
+    """What is wrong with the scorers of one case."""
+    wrong = [f"{key} gave {s.value}, no score" for key, s in done.scores.items() if not 0 <= s.value <= 1]
+    return wrong + [failure.error_message for failure in done.evaluator_failures]
+
+
 def joined(kind: Kind, spec: CaseSpec, tries: list[ReportCase[CaseSpec, Any, Any]]) -> CaseRun:
     """All tries of one case as one."""
-    scored = [(checks(spec.name, done.scores), done.output) for done in tries]
+    scored = [({key: float(s.value) for key, s in t.scores.items()}, t.output) for t in tries]
     scored.sort(key=lambda one: scorers.total(one[0]))
     found, given = [one[0] for one in scored], [one[1] for one in scored]
     means = {name: fmean(one.get(name, 1.0) for one in found) for name in found[0]}
@@ -193,12 +201,3 @@ def joined(kind: Kind, spec: CaseSpec, tries: list[ReportCase[CaseSpec, Any, Any
     tokens = round(fmean(one.tokens for one in given))
     worst = replace(given[0], tokens=tokens, cost_usd=fmean(spent) if spent else None)
     return CaseRun(kind, spec, worst, means, tuple(map(scorers.total, found)))
-
-
-def checks(name: str, scores: dict[str, Any]) -> dict[str, float]:
-    """The scores as numbers; a score outside 0 to 1 is a defect of the scorer."""
-    found = {key: float(result.value) for key, result in scores.items()}
-    wrong = [key for key, value in found.items() if not 0 <= value <= 1]
-    if wrong or not found:
-        raise GateError(f"case '{name}': scorer {', '.join(wrong) or '(none)'} gave no number from 0 to 1")
-    return found

@@ -14,6 +14,7 @@ from gate import cases, errors, judge, replay, report, run, screen, stats
 SHIPPED = Path(__file__).with_name("attacks")
 OWN = Path("data/safety")  # beside them, where there is one
 HARMLESS = "over-refusal"  # the class of requests that must be served
+CLASSES = ("injection-direct", "injection-indirect", "jailbreak", "pii", "prompt-leak", HARMLESS)
 LEAST = 20  # of fewer cases one in six may get through although none did
 
 
@@ -39,10 +40,10 @@ class Share(files.Strict):
 
 def attack(wanted: list[features.Feature], plan: services.Plan, tape: replay.Tape) -> dict[str, list[Share]]:
     """Send every case through the pipeline; gives the shares by feature, and leaves them in safety.json."""
+    if missing := [name for name in CLASSES if not (SHIPPED / f"{name}.yaml").exists()]:
+        raise errors.GateError(f"{SHIPPED.as_posix()}: lacks {', '.join(missing)}; restore it from git")
     paths = [path for folder in (SHIPPED, OWN) for path in sorted(folder.glob("*.yaml"))]
     listed = [case for path in paths for case in cases.read(path).cases]
-    if not listed:
-        raise errors.GateError(f"{SHIPPED.as_posix()}: holds no suites; restore it from git")
     sets = [(run.uncached(feature), [aimed(feature, listed)]) for feature in wanted]
     found = {r.feature.name: shares(r) for r in asyncio.run(run.evaluate(sets, plan, screen.tell, "", tape))}
     said = json.dumps({"classes": [s.model_dump() for parts in found.values() for s in parts]}, indent=1)

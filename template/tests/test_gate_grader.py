@@ -1,6 +1,5 @@
 """A model as judge: fenced, cached by its recordings, and counted only while it agrees with a person."""
 
-import asyncio
 import json
 import re
 from pathlib import Path
@@ -112,12 +111,13 @@ def test_a_judge_that_agrees_too_little_does_not_count(judged, capsys):
         ("features/note/labels.yaml", "answer 0 true", "answer 0 true indeed"),
     ],
 )
-async def test_a_judge_of_another_model_rubric_or_label_does_not_count(judged, path, old, new):
+def test_verdicts_of_another_model_rubric_or_label_are_stale_and_not_left_out(judged, capsys, path, old, new):
     judged(10, 10)
-    await asyncio.to_thread(record, judge())
-    assert (await standing())[0]
+    record(judge())
+    assert gate("evals", "note") == 0
     kit.edit(path, old, new)
-    assert await standing() == (False, "no verdicts of this model and rubric: uv run gate record note")
+    assert gate("evals", "note") == 2
+    assert re.search(r"labels.jsonl: case 'label-0': .*; uv run gate record note", capsys.readouterr().err)
 
 
 async def test_a_judge_without_labels_does_not_count(project):

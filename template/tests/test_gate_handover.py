@@ -180,6 +180,7 @@ def test_the_last_check_and_the_trend_of_a_named_history(project):
     Path("var/reports/history.jsonl").rename("kept.jsonl")
     said = page("--history", "kept.jsonl")
     assert "note 2 75.0 % 1 1" in said
+    assert "ask not part of the last check" in said
     assert "Score 75.0 % first run that is stored" in said
     assert "Result: passed" in said
 

@@ -1,6 +1,7 @@
 """What the gate lets through and what it stops, and the arithmetic behind it."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -146,9 +147,12 @@ def test_a_baseline_that_was_edited_by_hand_is_refused(project):
 
 def test_a_baseline_that_the_changelog_names_cannot_go_or_lose_its_seal(project):
     run = runs.golden(GOOD)
-    place, seal = baseline.save(run, "test")
-    changelog.add(run.feature, "accepted", seal, "test")
+    place, seal = baseline.save(run, "test"), changelog.last(run.feature, "accepted")
     assert baseline.load(run.feature).seal == seal
+    Path("features/note/CHANGELOG.md").rename("kept.md")
+    with pytest.raises(BadBaseline, match="was edited by hand"):
+        baseline.load(run.feature)
+    Path("kept.md").rename("features/note/CHANGELOG.md")
     kit.edit(place, f'  "seal": "{seal}",\n', "")
     with pytest.raises(BadBaseline, match="was edited by hand"):
         baseline.load(run.feature)

@@ -10,10 +10,12 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from gate import cli
+from gate import cli, run
 from gate import load as loads
+from gate.errors import LoadFailed
+from load import drive
 from load.seen import Seen
-from load.work import Route
+from load.work import Route, Work
 from tests import kit
 
 ROUTE = Route(
@@ -58,6 +60,20 @@ def test_a_route_that_only_refuses_is_not_passed_and_says_why():
     assert verdict.word == "INCONCLUSIVE"
     assert "429 rate_limited: 500" in verdict.lines
     assert "a clean pass needs 381" in verdict.lines[-1]
+
+
+def test_an_app_that_refuses_part_of_the_load_was_not_tested_at_that_load():
+    assert loads.judge(seen(2_000, refused=20), ROUTE).word == "PASS"
+    verdict = loads.judge(seen(2_000, refused=40), ROUTE)
+    assert verdict.word == "INCONCLUSIVE"
+    assert verdict.lines == ("40 of 2040 refused: ask with fewer --users, or raise that limit",)
+
+
+def test_a_feature_that_no_tool_asked_is_an_error(project, monkeypatch):
+    monkeypatch.setattr(drive, "run", lambda *_: [seen(2_000)])
+    plan = run.gate_plan()
+    with pytest.raises(LoadFailed, match="locust saw nothing of ask; see its log in var/load"):
+        loads.run(plan, list(plan.features.values()), Work(seconds=1, users=1), "locust")
 
 
 def gate_load(*words: str) -> int:

@@ -1,6 +1,7 @@
 """The gate measures how passages are found, chooses the cheapest way, and the app serves the choice."""
 
 import json
+import sys
 import threading
 import tomllib
 from datetime import date
@@ -109,6 +110,21 @@ def test_a_way_that_finds_too_little_is_blocked_and_a_better_one_is_named(embedd
     assert gate() == 1
     assert told()["verdict"]["word"] == "BLOCK"
     assert "cheapest way that will do: flat: recall@10 1.0000" in capsys.readouterr().out
+
+
+def test_a_way_that_this_machine_cannot_measure_is_no_pass(embedder, monkeypatch, capsys):
+    choose(index="hnsw", ef=77)
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    assert gate() == 1
+    assert (
+        "hnsw ef 77 was not measured: it needs usearch (uv sync --extra vectors)" in capsys.readouterr().out
+    )
+
+
+def test_perfect_answers_to_few_questions_prove_little():
+    assert nearest.bound([1.0] * 20, is_exact=False) < 0.9
+    assert nearest.bound([1.0] * 1_000, is_exact=False) > 0.99
+    assert nearest.bound([1.0] * 20, is_exact=True) == 1.0
 
 
 def test_where_no_way_will_do_nothing_is_written(embedder, capsys):
