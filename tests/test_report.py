@@ -56,7 +56,7 @@ def opened(browser: Browser, reports: Path) -> Iterator[Callable[..., Page]]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_report_says_no_and_shows_what_became_worse(opened: Callable[..., Page], scheme: str) -> None:
     page = opened("report.html", color_scheme=scheme, viewport={"width": 1100, "height": 900})
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Blocked")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not ready to merge")
     case = page.locator("details.case").first
     expect(case.locator("del").first).to_be_visible()
     shoot(page, f"report/{scheme}")

@@ -96,7 +96,7 @@ def judged(runners: list[Runner], bases: dict[Base, Path], changes: list[Change]
             seen = projects.judge(runner, bases[change.base], change)
         finally:
             free.put(runner)
-        print(f"{seen.word:<12} {change.name}", file=sys.stderr, flush=True)
+        print(f"{seen.word:<12} {change.name}: {seen.why}", file=sys.stderr, flush=True)
         return change, seen
 
     with ThreadPoolExecutor(len(runners)) as pool:

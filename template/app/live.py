@@ -4,8 +4,6 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 
-from fastapi.sse import format_sse_event
-
 from app import problems
 from app.events import Event
 
@@ -45,4 +43,6 @@ class Stream:
 
 def line(event: Event, number: int) -> bytes:
     """One event as server-sent bytes."""
+    from fastapi.sse import format_sse_event
+
     return format_sse_event(data_str=problems.dump(event.data), event=event.kind, id=str(number))

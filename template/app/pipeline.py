@@ -109,7 +109,7 @@ async def prepared(ask: Ask) -> dict[str, str]:
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in given.model_dump(mode="json").items()
     }
-    if any(text.has_half(value) for value in values.values()):
+    if any(text.HALF.search(value) for value in values.values()):
         raise Invalid("the input holds half of a character (an unpaired surrogate); send valid Unicode")
     if not any(text.has_ink(value) for value in values.values()):
         raise Invalid("the input holds nothing that can be read; send some text")

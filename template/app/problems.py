@@ -5,12 +5,13 @@ import logging
 import traceback
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
-
-from fastapi.responses import JSONResponse
+from typing import TYPE_CHECKING, Any
 
 from app import pii
 from app.errors import AppError
+
+if TYPE_CHECKING:  # the gate starts sooner without the web framework
+    from fastapi.responses import JSONResponse
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,10 @@ def clean(value: Any) -> Any:
     return [clean(item) for item in value] if isinstance(value, list) else value
 
 
-def respond(content: dict[str, object]) -> JSONResponse:
+def respond(content: dict[str, object]) -> "JSONResponse":
     """The HTTP response of a problem."""
+    from fastapi.responses import JSONResponse
+
     headers = {"Retry-After": str(content["retry_after_s"])} if "retry_after_s" in content else None
     status = int(str(content["status"]))
     return JSONResponse(content, status, headers, media_type="application/problem+json")

@@ -11,6 +11,7 @@ from typing import Any
 import snowballstemmer
 
 WORD = re.compile(r"\w+(?:['’.%/-]\w+)*%?")
+# Half of a character (an unpaired surrogate), which no socket and no database takes.
 HALF = re.compile("[\ud800-\udfff]")
 PIECE = re.compile(r"\w{1,5}|[^\w\s]")
 # A number before one of these is a German ordinal, as in "am 12. April", and ends no sentence.
@@ -103,11 +104,6 @@ def count_tokens(text: str) -> int:
 def has_ink(text: str) -> bool:
     """Whether a reader would see anything of it: more than spaces and controls."""
     return any(sign.isprintable() and not sign.isspace() for sign in text)
-
-
-def has_half(text: str) -> bool:
-    """Whether it holds half of a character (an unpaired surrogate), which no socket and no database takes."""
-    return HALF.search(text) is not None
 
 
 def fold(text: str) -> str:

@@ -50,10 +50,6 @@ class Silent(InvalidOutput):
     """A model answered without a word."""
 
 
-class Interrupted(Exception):
-    """A stream that has begun cannot go on, and may not begin again."""
-
-
 @dataclass(frozen=True)
 class Target:
     """One model ready to be asked: what the registry says, its client, and its breaker."""

@@ -10,11 +10,6 @@ from gate.cases import CaseSet
 LINE = re.compile(r"(?m)^- \S+ (\S+) (\w{12}): \S")
 
 
-def note(feature: Feature, found: CaseSet, why: str) -> None:
-    """Add the line that says why the cases have changed."""
-    add(feature, found.kind, found.digest, why)
-
-
 def add(feature: Feature, what: str, version: str, why: str) -> None:
     """Add a line: what has which version now, and why."""
     line = f"- {db.now():%Y-%m-%d} {what} {version}: {' '.join(why.split())}"

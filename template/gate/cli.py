@@ -106,7 +106,7 @@ def accept(features: Names = None, reason: Reason = "", tier: Tier = "") -> None
     for done in runs:
         for group in done.sets:
             if changelog.last(done.feature, group.kind) != group.digest:
-                changelog.note(done.feature, group, reason)
+                changelog.add(done.feature, group.kind, group.digest, reason)
         place = baseline.save(done, reason)
         out.print(f"{place.as_posix()} written; commit it, and CHANGELOG.md", highlight=False)
 

@@ -7,7 +7,7 @@ import typer
 
 from app.cli_tenant import with_database
 from app.scorers import Expected
-from gate import cases, changelog, entry, grader, incident, replay, run, suites
+from gate import cases, changelog, entry, grader, replay, run, suites
 from gate.errors import GateError
 from gate.screen import Names, chosen, out, taped, tell
 
@@ -41,6 +41,8 @@ def add(
 
 def take(id: str, family: str = "incident", expect: Words = None) -> None:
     """Turn a recorded bad answer into an adversarial case, redacted; say what was wrong with it."""
+    from gate import incident
+
     found, row = with_database(lambda engine, _: incident.kept(engine, id))
     feature = chosen(run.gate_plan(), [found.feature])[0]
     made = incident.case(feature, found, row, family, entry.fields(Expected, expect))
@@ -54,7 +56,7 @@ def note(feature: str, why: str) -> None:
     found = chosen(run.gate_plan(), [feature])[0]
     for group in [cases.load(found, kind) for kind in cases.KINDS]:
         if changelog.unexplained(found, group):
-            changelog.note(found, group, why)
+            changelog.add(found, group.kind, group.digest, why)
 
 
 def record(features: Names = None, again: Again = False, max_usd: Left = 1.0, tier: Tier = "") -> None:

@@ -63,5 +63,5 @@ def add(feature: Feature, kind: cases.Kind, case: dict[str, Any]) -> str:
     lines = dash + textwrap.indent(written, " " * len(dash)).lstrip(" ")
     found = cases.load(feature, kind, text + lines)
     files.write_atomic(place, text + lines)
-    changelog.note(feature, found, f"added {case['name']}: {case['metadata']['origin']}")
+    changelog.add(feature, kind, found.digest, f"added {case['name']}: {case['metadata']['origin']}")
     return lines

@@ -43,9 +43,7 @@ def invariants(run: FeatureRun, base: Baseline | None = None) -> Verdict:
         return Verdict(name, "invariants", "INCONCLUSIVE", said, tuple(gone))
     moved = baseline.moved(base, run.feature) if base else []
     if moved:
-        return Verdict(
-            name, "invariants", "INCONCLUSIVE", "feature.toml judges or guards otherwise now", tuple(moved)
-        )
+        return Verdict(name, "invariants", "INCONCLUSIVE", "feature.toml has other rules now", tuple(moved))
     return Verdict(name, "invariants", "PASS", f"{len(run.runs)} cases hold")
 
 

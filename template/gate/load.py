@@ -32,10 +32,9 @@ def judge(seen: Seen, route: Route) -> Verdict:
     wrong = share(seen.errors, seen.requests, route.error_rate, "errors")
     word = min(slow[0], wrong[0], key=WORST.index)
     lines = [f"{said}: {count}" for said, count in sorted(seen.said.items())]
-    asked = seen.requests + seen.refused
-    if word == "PASS" and seen.refused > route.error_rate * asked:
+    if word == "PASS" and seen.refused > route.error_rate * (seen.requests + seen.refused):
         word = "INCONCLUSIVE"
-        lines.append(f"{seen.refused} of {asked} refused: ask with fewer --users, or raise that limit")
+        lines.append(f"{seen.refused} were refused: ask with fewer --users, or raise that limit")
     elif word == "INCONCLUSIVE":
         n = math.ceil(stats.Z**2 * (1 / min(SLOW_SHARE, route.error_rate) - 1))
         lines.append(f"neither surely within nor beyond: ask longer (--seconds); a clean pass needs {n}")

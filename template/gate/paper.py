@@ -4,9 +4,10 @@ import html
 import re
 from collections.abc import Mapping
 from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, Undefined, select_autoescape
+import jinja2
 
 from app import files
 
@@ -14,15 +15,23 @@ from app import files
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write(place: Path, content: Mapping[str, object], undefined: type[Undefined] = Undefined) -> Path:
+def write(place: Path, content: Mapping[str, object], *, strict: bool = False) -> Path:
     """Fill the template of the file's name; returns the file."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "pages"), undefined=undefined,
-        autoescape=select_autoescape(["html", "xml"]), trim_blocks=True, lstrip_blocks=True,
+    template = pages(strict=strict).select_template([place.name, f"{place.name}.j2"])
+    save(place, template.render(content))
+    return place
+
+
+@cache
+def pages(*, strict: bool) -> jinja2.Environment:
+    """The templates; Jinja keeps what they are compiled to for the next run."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "pages"), trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined if strict else jinja2.Undefined,
+        autoescape=jinja2.select_autoescape(["html", "xml"]), bytecode_cache=jinja2.FileSystemBytecodeCache(),
     )  # fmt: skip
     environment.filters |= {"cell": cell, "changes": changes}
-    save(place, environment.select_template([place.name, f"{place.name}.j2"]).render(content))
-    return place
+    return environment
 
 
 def save(place: Path, text: str) -> None:

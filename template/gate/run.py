@@ -170,7 +170,9 @@ async def run_set(
     for done in report.cases:
         name = done.source_case_name or done.name
         tries[name].append(done)
-        faults += [(name, f"scorer: {fault}; see app/scorers.py") for fault in defects(done)]
+        wrong = [f"{key} gave {s.value}" for key, s in done.scores.items() if not 0 <= s.value <= 1]
+        wrong += [failure.error_message for failure in done.evaluator_failures]
+        faults += [(name, f"scorer: {fault}; see app/scorers.py") for fault in wrong]
     if faults:
         raise GateError(f"{cases.place(feature, group.kind, faults[0][0])}: {faults[0][1]}")
     found = [joined(group.kind, spec, tries[spec.name]) for spec in group.cases]
@@ -183,12 +185,6 @@ async def run_set(
 def is_dumb(outcome: scorers.Outcome) -> bool:
     """Whether no model said a word: that is no bad answer, it is none."""
     return outcome.code == TiersExhausted.code and InvalidOutput.__name__ not in outcome.detail
-
-
-def defects(done: ReportCase[CaseSpec, Any, Any]) -> list[str]:
-    """What is wrong with the scorers of one case."""
-    wrong = [f"{key} gave {s.value}, no score" for key, s in done.scores.items() if not 0 <= s.value <= 1]
-    return wrong + [failure.error_message for failure in done.evaluator_failures]
 
 
 def joined(kind: Kind, spec: CaseSpec, tries: list[ReportCase[CaseSpec, Any, Any]]) -> CaseRun:

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from jinja2 import StrictUndefined
 from prometheus_client.utils import floatToGoString
 
 from app import slo
@@ -24,7 +23,7 @@ def write(features: Iterable[Feature], folder: Path) -> tuple[list[str], str]:
         "spans": slo.SPANS, "least": slo.LEAST, "served": "|".join(SERVED), "ours": "|".join(OURS),
     }  # fmt: skip
     for name in COMMANDS:
-        paper.write(folder / name, given, StrictUndefined)
+        paper.write(folder / name, given, strict=True)
     if not shutil.which("promtool"):
         return [], "not linted: promtool is not installed (Debian: apt-get install prometheus)"
     return checks.failed([["promtool", *words, name] for name, words in COMMANDS.items()], folder), ""

@@ -33,9 +33,7 @@ def ops() -> None:
 
 
 @cli.command()
-def update(
-    to: Annotated[str, typer.Option(help="a version of the template; the newest if empty")] = "",
-) -> None:
+def update(to: Annotated[str, typer.Option(help="a version; the newest if it is empty")] = "") -> None:
     """Merge the template's news into this repository; your own folders are left alone."""
     updates.update(to, lambda said: out.print(said, highlight=False))
 

@@ -62,4 +62,4 @@ def explain() -> None:
     """Give the feature `note` a changelog that explains its cases."""
     feature = features.load(Path("features/note"))
     for kind in ("golden", "adversarial"):
-        changelog.note(feature, cases.load(feature, kind), "the scaffold's first case")
+        changelog.add(feature, kind, cases.load(feature, kind).digest, "the scaffold's first case")

@@ -66,7 +66,7 @@ def test_an_app_that_refuses_part_of_the_load_was_not_tested_at_that_load():
     assert loads.judge(seen(2_000, refused=20), ROUTE).word == "PASS"
     verdict = loads.judge(seen(2_000, refused=40), ROUTE)
     assert verdict.word == "INCONCLUSIVE"
-    assert verdict.lines == ("40 of 2040 refused: ask with fewer --users, or raise that limit",)
+    assert verdict.lines == ("40 were refused: ask with fewer --users, or raise that limit",)
 
 
 def test_a_feature_that_no_tool_asked_is_an_error(project, monkeypatch):
