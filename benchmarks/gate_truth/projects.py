@@ -141,7 +141,8 @@ def seen(folder: Path, code: int) -> Seen:
     """What the exit code and the report say."""
     log = (folder / "gate.log").read_text(encoding="utf-8") if (folder / "gate.log").exists() else ""
     if code == 2:
-        return Seen("refused", log.strip().splitlines()[-1][:160] if log.strip() else "")
+        said = [line for line in log.strip().splitlines() if not line.startswith("...")]
+        return Seen("refused", said[-1] if said else "")
     if code not in (0, 1) or "Traceback" in log:
         return Seen("crashed", f"exit {code}: {log.strip()[-300:]}")
     verdicts = json.loads((folder / "var/reports/report.json").read_text(encoding="utf-8"))["verdicts"]
