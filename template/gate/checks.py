@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gate.errors import GateError
@@ -13,6 +14,12 @@ STEPS = {
     "secrets": [["detect-secrets-hook", "--baseline", ".secrets.baseline"]],
     "tests": [["pytest", "-n", "auto", "--maxprocesses", "4"]],
 }
+
+
+def together() -> Iterator[tuple[str, list[str]]]:
+    """What each step says that failed, in order; they run beside each other."""
+    with ThreadPoolExecutor(len(STEPS)) as pool:
+        yield from zip(STEPS, pool.map(failed, STEPS.values()), strict=True)
 
 
 def failed(commands: Iterable[list[str]], folder: Path | None = None) -> list[str]:
