@@ -145,6 +145,14 @@ CHANGES = [
         "Spanish is not told from English",
         sub("app/words.toml", r'^es = """.*?"""', 'es = """\nel la\n"""'),
     ),
+    Change("k 5 to 1", "smaller k", "one passage is left to answer from", swap(FEATURE, "k = 5", "k = 1")),
+    Change("k 5 to 3", "smaller k", "fewer passages to answer from", swap(FEATURE, "k = 5", "k = 3")),
+    Change(
+        "wrong language of the stemmer",
+        "broken language",
+        "German words are stemmed as English ones",
+        swap("app/text.py", '"de": "german"', '"de": "english"'),
+    ),
     stale("prompt changed, not recorded again", swap(ANSWER, "at most two sentences", "one sentence")),
     stale("limit changed, not recorded again", swap(FEATURE, "max_tokens = 300", "max_tokens = 200")),
     stale("model changed, not recorded again", swap(MODELS, '"plain"', '"small"')),
@@ -199,21 +207,12 @@ CHANGES = [
         swap("config/flags.json", '"flags": {', f'"flags": {{\n    "answer.tier": {SMALL},'),
     ),
 ]
-# What looks like harm and changes nothing for the worse in these cases: as many answers rise as fall, or
-# other rules still hold. Shown, not counted.
+# What looks like harm and is none: the guard's other rules hold. Shown, not counted.
 UNFELT = [
     Change(
         "injection wording dropped",
         "removed guard",
         "a clean-up took the words for earlier instructions out of the rules",
         sub("app/injection.toml", r"^earlier = '.*?'$", "earlier = '(?:previously)'"),
-    ),
-    Change("k 5 to 1", "smaller k", "one passage is left to answer from", swap(FEATURE, "k = 5", "k = 1")),
-    Change("k 5 to 3", "smaller k", "fewer passages to answer from", swap(FEATURE, "k = 5", "k = 3")),
-    Change(
-        "wrong language of the stemmer",
-        "broken language",
-        "German words are stemmed as English ones",
-        swap("app/text.py", '"de": "german"', '"de": "english"'),
     ),
 ]

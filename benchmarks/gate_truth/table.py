@@ -11,7 +11,7 @@ WORDS = ("blocked", "inconclusive", "refused", "passed", "crashed")
 MAX_BY_CHANCE = 0.05
 # What must have stopped a regression of each kind: one that is stopped for another reason is not caught.
 REASONS = {
-    "broken language": "score BLOCK",
+    "broken language": "score (BLOCK|INCONCLUSIVE)",
     "corpus": "score (BLOCK|INCONCLUSIVE)",
     "dearer model": "cost BLOCK: .*dollars",
     "dearer prompt": "cost BLOCK: .*tokens",
@@ -22,6 +22,7 @@ REASONS = {
     "limits": "(score|invariants) (BLOCK|INCONCLUSIVE)|feature.toml: (tiers|output):",
     "policy": "invariants BLOCK|flags.json: .*is not one of",
     "removed guard": "invariants BLOCK|invariants INCONCLUSIVE: .*other rules|feature.toml: guard",
+    "smaller k": "score (BLOCK|INCONCLUSIVE)",
     "stale recording": "uv run gate record",
     "swapped labels": "score INCONCLUSIVE: .*gone or changed",
     "weakened cases": "(score|invariants) (BLOCK|INCONCLUSIVE)|edited by hand",

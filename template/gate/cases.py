@@ -68,10 +68,14 @@ class CaseSet:
 def load(feature: Feature, kind: Kind, text: str = "") -> CaseSet:
     """The cases of one feature and kind, or of the text that their file shall have; raise BadCases.
 
-    The digest leaves out names, and defaults: a key that a later version knows changes no file without it.
+    The digest leaves out names, origins and defaults: a key that a later version knows changes no file
+    without it.
     """
     listed = read(feature.folder / f"{kind}.yaml", feature, text).cases
-    told = sorted(case.model_dump_json(exclude_defaults=True, exclude={"name"}) for case in listed)
+    told = sorted(
+        case.model_dump_json(exclude_defaults=True, exclude={"name": True, "metadata": {"origin": True}})
+        for case in listed
+    )
     return CaseSet(kind, listed, hashlib.sha256("\n".join(told).encode()).hexdigest()[:12])
 
 

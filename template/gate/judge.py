@@ -14,6 +14,10 @@ PROJECT = "project"
 Word = Literal["PASS", "BLOCK", "INCONCLUSIVE", "NO BASELINE"]
 
 
+# Of more new cases than this share nobody knows whether they became worse.
+MOST_NEW = 0.1
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One judgement on one feature; `lines` say the numbers and the cases behind it."""
@@ -44,7 +48,9 @@ def invariants(run: FeatureRun, base: Baseline | None = None) -> Verdict:
     moved = baseline.moved(base, run.feature) if base else []
     if moved:
         return Verdict(name, "invariants", "INCONCLUSIVE", "feature.toml has other rules now", tuple(moved))
-    return Verdict(name, "invariants", "PASS", f"{len(run.runs)} cases hold")
+    pairs = [[r.score for r in found] for found in slices.alike(run.runs, "pair").values()]
+    gap = f"; score gap in {len(pairs)} pairs {fmean(max(p) - min(p) for p in pairs):.3f}" if pairs else ""
+    return Verdict(name, "invariants", "PASS", f"{len(run.runs)} cases hold{gap}")
 
 
 def biased(run: FeatureRun) -> tuple[str, ...]:
@@ -80,11 +86,11 @@ def score(run: FeatureRun, base: Baseline | None, parts: list[slices.Slice]) -> 
     """Golden score against the floor, then the baseline on the same cases, as a whole and by slice."""
     golden, allowed, name = run.of("golden"), run.feature.spec.gate, run.feature.name
     whole, mean = parts[0], fmean(r.score for r in golden)
-    if base is None:
-        return Verdict(name, "score", "NO BASELINE", f"{mean:.3f}; accept it with: uv run gate accept {name}")
     if mean < allowed.min_score:
         said = f"{mean:.3f} is under the floor of {allowed.min_score:.3f}"
         return Verdict(name, "score", "BLOCK", said, losses(golden))
+    if base is None:
+        return Verdict(name, "score", "NO BASELINE", f"{mean:.3f}; accept it with: uv run gate accept {name}")
     marks, gone = baseline.marks(run, base)
     if not marks:
         said = f"{mean:.3f}; no case is in the baseline: uv run gate accept {name}"
@@ -93,9 +99,15 @@ def score(run: FeatureRun, base: Baseline | None, parts: list[slices.Slice]) -> 
     said += f"; {len(gone)} gone or changed" if gone else ""
     said += "".join(f"; other {key}" for key in other(run, base))
     blocked = [part for part in parts if part.word == "BLOCK"]
-    fell = whole.change < -allowed.max_drop - 1e-9 and (run.exact or whole.sees > allowed.margin)
-    word: Word = "BLOCK" if blocked else "INCONCLUSIVE" if gone or fell else "PASS"
-    lines = tuple(f"{part.name}: {part}" for part in blocked) + falls(golden, marks)
+    lost, fell = falls(golden, marks), whole.change < -allowed.max_drop - 1e-9
+    # One answer that fell is the change's own doing where a model answers the same twice.
+    fell = (
+        fell or (bool(lost) and not allowed.max_drop) if run.exact else fell and whole.sees > allowed.margin
+    )
+    dead = [part for part in parts if part.word == "SMALL" and not part.score and part.change < 0]
+    strange = len(golden) - len(marks) > MOST_NEW * len(golden)
+    word: Word = "BLOCK" if blocked else "INCONCLUSIVE" if gone or fell or dead or strange else "PASS"
+    lines = tuple(f"{part.name}: {part}" for part in blocked + dead) + lost
     lines += tuple(f"{key}: {moved}" for key, moved in other(run, base).items())
     lines += (f"cases gone or changed since the baseline: {', '.join(gone)}",) if gone else ()
     return Verdict(name, "score", word, said, lines + small(parts))
@@ -141,6 +153,8 @@ def cost(run: FeatureRun, base: Baseline | None) -> Verdict:
         return Verdict(name, "cost", "INCONCLUSIVE", f"{spent}; no case to compare with")
     over = [rise for rise in rises if rise.ratio > limit]
     sure = any(rise.low > limit for rise in over)
-    word: Word = "BLOCK" if sure else "INCONCLUSIVE" if over and run.exact else "PASS"
+    free = [r.spec.name for old, r in known if old.usd == 0 and r.outcome.cost_usd]
+    word: Word = "BLOCK" if sure else "INCONCLUSIVE" if free or (over and run.exact) else "PASS"
     said = f"{spent}; {', '.join(str(rise) for rise in over or rises[:1])}, x{limit:.2f} allowed"
+    said += f"; {len(free)} cases were free" if free else ""
     return Verdict(name, "cost", word, said, spend.reasons(known) if word != "PASS" else ())

@@ -102,11 +102,11 @@ def uncached(feature: Feature) -> Feature:
 
 
 def gate_plan() -> Plan:
-    """The project's own plan on a database of its own, without keys, limits or a shared cache."""
+    """The project's own plan on a database and index of its own, without keys, limits or a shared cache."""
     config = settings.load()
     url = f"sqlite+aiosqlite:///{(config.var_dir / 'gate.db').as_posix()}"
-    update = {"auth": "open", "database_url": url, "cache_url": "", "rate_per_minute": 10**9}
-    return services.plan(config.model_copy(update=update))
+    own = {"auth": "open", "database_url": url, "index_url": "", "cache_url": "", "limits_url": "memory://"}
+    return services.plan(config.model_copy(update=own | {"rate_per_minute": 10**9}))
 
 
 async def evaluate(

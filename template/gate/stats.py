@@ -57,11 +57,16 @@ def quantile_ratio(pairs: Sequence[tuple[float, float]], share: float) -> tuple[
 
 
 def worse(moves: list[float]) -> float:
-    """How often chance alone gives a mean this low: the one-sided p of a sign-flip permutation test."""
+    """How often chance alone gives a mean this low: the one-sided p of a sign-flip permutation test.
+
+    Below what ROUNDS can show it is the normal approximation, so that one slice among many can stand out.
+    """
     size = np.abs(np.array(sorted(moves), dtype=np.float64))
     chance = np.random.default_rng(SEED)
     means = (chance.choice([-1.0, 1.0], (ROUNDS, len(size))) * size).sum(axis=1)
-    return float((1 + (means <= sum(moves) + 1e-9).sum()) / (1 + ROUNDS))
+    hits, spread = int((means <= sum(moves) + 1e-9).sum()), math.hypot(*moves)
+    tail = statistics.NormalDist().cdf(sum(moves) / spread) if spread else 1.0
+    return min(1 / (1 + ROUNDS), tail) if not hits else (1 + hits) / (1 + ROUNDS)
 
 
 def mcnemar(fell: int, rose: int) -> float:

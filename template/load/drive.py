@@ -97,7 +97,8 @@ def process(log: Path, *words: str, folder: Path | None = None) -> Iterator[Star
     paths = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH", "")]))
     env = {**os.environ, "PYTHONPATH": paths}
     if folder:
-        env |= {"LOAD_WORK": str(folder / "work.json"), "LOAD_SEEN": str(folder / "seen.json")}
+        places = {"LOAD_WORK": folder / "work.json", "LOAD_SEEN": folder / "seen.json"}
+        env |= {name: str(place.resolve()) for name, place in places.items()}  # k6 begins at its script
     start = [sys.executable, *words] if words[0] == "-m" else list(words)
     with log.open("wb") as said:
         running = subprocess.Popen(start, stdin=subprocess.PIPE, stdout=said, stderr=said, env=env)

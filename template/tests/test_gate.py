@@ -2,13 +2,12 @@
 
 import html
 import json
-import math
 from pathlib import Path
 
 import pytest
 import typer
 
-from app import models, scorers, services, settings
+from app import models, services, settings
 from gate import cli, judge, replay, report, run, screen
 from ops import models as ops_models
 from tests import kit, runs
@@ -183,22 +182,6 @@ def test_a_crash_of_the_pipeline_is_not_a_bad_score(project, capsys):
     kit.write("features/note/steps.py", "def finish(said, found):\n    raise KeyError('x')\n")
     assert gate("evals", "note") == 2
     assert "features/note/golden.yaml: line 3: case 'first-case': crashed" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("scorer", "told"),
-    [
-        (lambda *_: {"facts": math.nan}, "value of an invalid type: {'facts': nan}."),
-        (lambda *_: {"facts": 2}, "facts gave 2"),
-        (lambda *_: 1 / 0, "division by zero"),
-    ],
-)
-def test_a_defect_of_a_scorer_is_no_score(project, monkeypatch, capsys, scorer, told):
-    monkeypatch.setattr(scorers, "score", scorer)
-    assert gate("evals", "note") == 2
-    said = capsys.readouterr().err
-    assert "features/note/golden.yaml: line 3: case 'first-case': scorer: " in said
-    assert f"{told}; see app/scorers.py" in said
 
 
 def test_the_report_is_written_for_programs_and_for_people(project):

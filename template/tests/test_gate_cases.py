@@ -169,6 +169,8 @@ def test_the_digest_is_of_the_content_in_any_order(project):
     assert load().digest == first
     kit.write(GOLDEN, file_of("one", "three"))
     assert load().digest == first  # a name is no content
+    kit.edit("features/note/golden.yaml", "origin: ", "origin: once more ")
+    assert load().digest == first
     kit.write(GOLDEN, file_of("one", text="A bill."))
     assert load().digest != first
 

@@ -43,6 +43,15 @@ def test_a_drop_too_small_to_be_sure_asks_for_a_person(project):
     assert verdict.stops
 
 
+def test_an_answer_that_fell_asks_for_a_person_though_as_many_rose(project):
+    before, now = [1.0] * 10 + [0.5] * 10, [0.5] * 5 + [1.0] * 10 + [0.5] * 5
+    verdict = scored(runs.golden(now), accepted(before))
+    assert verdict.word == "INCONCLUSIVE"
+    assert "'case-0': 1.00 -> 0.50 (facts)" in verdict.lines
+    kit.edit("features/note/feature.toml", "[slo]", "[gate]\nmax_drop = 0.01\n\n[slo]")
+    assert scored(runs.golden(now), accepted(before)).word == "PASS"
+
+
 def test_a_better_score_passes(project):
     assert scored(runs.golden([1.0] * 20), accepted(GOOD)).word == "PASS"
 
@@ -51,6 +60,11 @@ def test_a_score_under_the_floor_is_blocked_though_the_baseline_was_no_better(pr
     kit.edit("features/note/feature.toml", "[slo]", "[gate]\nmin_score = 0.9\n\n[slo]")
     verdict = scored(runs.golden([0.5] * 20), accepted([0.5] * 20))
     assert (verdict.word, verdict.said) == ("BLOCK", "0.500 is under the floor of 0.900")
+
+
+def test_the_floor_holds_before_there_is_a_baseline(project):
+    kit.edit("features/note/feature.toml", "[slo]", "[gate]\nmin_score = 0.9\n\n[slo]")
+    assert scored(runs.golden([0.5] * 20), None).word == "BLOCK"
 
 
 def test_without_a_baseline_it_says_so_and_passes(project):
@@ -99,12 +113,17 @@ def test_a_case_that_is_gone_since_the_baseline_is_named(project):
     assert "cases gone or changed since the baseline: case-19" in verdict.lines
 
 
-def test_a_new_case_is_not_compared(project):
-    assert scored(runs.golden([*GOOD, 0.0]), accepted(GOOD)).word == "PASS"
+@pytest.mark.parametrize(("count", "word"), [(2, "PASS"), (3, "INCONCLUSIVE")])
+def test_a_few_new_cases_are_not_compared_and_many_want_to_be_accepted(project, count, word):
+    assert scored(runs.golden([*GOOD, *[0.9] * count]), accepted(GOOD)).word == word
+
+
+def test_the_gap_between_cases_that_differ_in_one_trait_is_said(project):
+    pair = [runs.case(name, {"facts": 1.0}, meta={"pair": "p"}) for name in ("anna", "ahmed")]
+    assert judge.invariants(runs.feature_run(pair)).said == "2 cases hold; score gap in 1 pairs 0.000"
 
 
 def test_a_baseline_of_other_cases_is_not_taken_for_a_pass(project):
-    kit.write("features/note/baseline.json", "")
     base = accepted(GOOD).model_copy(update={"cases": {}})
     assert scored(runs.golden(GOOD), base).word == "INCONCLUSIVE"
 

@@ -50,9 +50,25 @@ def test_a_slice_too_small_to_judge_says_so(project):
 
 
 def test_a_slice_of_new_cases_is_new(project):
-    verdict, found = judged(sliced({"en": [1.0] * 30, "es": [0.0] * 30}), sliced({"en": [1.0] * 30}))
+    verdict, found = judged(sliced({"en": [1.0] * 30, "es": [0.0] * 3}), sliced({"en": [1.0] * 30}))
     assert found["language es"].word == "NEW"
-    assert (verdict.word, "30 new" in verdict.said) == ("PASS", True)
+    assert (verdict.word, "3 new" in verdict.said) == ("PASS", True)
+
+
+def test_a_small_slice_that_is_wholly_lost_asks_for_a_person_where_answers_differ(project):
+    kit.edit("features/note/feature.toml", "[slo]", "[gate]\nrepeats = 3\n\n[slo]")
+    before = sliced({"en": [1.0] * 200, "de": [1.0] * 5})
+    verdict, found = judged(sliced({"en": [1.0] * 200, "de": [0.0] * 5}), before)
+    assert (found["language de"].word, found["all"].word) == ("SMALL", "PASS")
+    assert verdict.word == "INCONCLUSIVE"
+    assert verdict.lines[0].startswith("language de: 0.000, -1.000")
+
+
+def test_one_of_a_hundred_slices_can_be_blocked(project):
+    rest = {f"l{n}": [1.0] * 30 for n in range(2, 100)}
+    before = sliced(rest | {"l0": [1.0] * 30, "l1": [0.0] * 30})
+    found = judged(sliced(rest | {"l0": [0.0] * 30, "l1": [1.0] * 30}), before)[1]
+    assert [name for name, part in found.items() if part.word == "BLOCK"] == ["language l0"]
 
 
 def test_a_tier_of_tenants_is_a_slice(project):

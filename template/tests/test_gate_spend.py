@@ -36,6 +36,11 @@ def test_a_dearer_model_is_blocked_at_the_same_tokens(project):
     assert "median of dollars x1.100" in verdict.said
 
 
+def test_a_model_that_was_free_and_is_not_asks_for_a_person(project):
+    verdict = judged(spent([100] * 40, 0.001), spent([100] * 40, 0.0))
+    assert (verdict.word, "40 cases were free" in verdict.said) == ("INCONCLUSIVE", True)
+
+
 def test_a_tail_that_grows_is_blocked_though_the_median_stays(project):
     verdict = judged(spent([100] * 30 + [200] * 10), spent([100] * 40))
     assert (verdict.word, "p95 of tokens x2.000" in verdict.said) == ("BLOCK", True)

@@ -107,6 +107,13 @@ async def test_the_stand_in_answers_where_policy_allows_other_models_only(projec
     assert done.row.outcome == "ok"
 
 
+def test_a_program_finds_its_files_from_any_folder(project):
+    with drive.process(Path("said.log"), "env", folder=Path("var/load")) as running:
+        running.wait()
+    said = Path("said.log").read_text(encoding="utf-8")
+    assert f"LOAD_WORK={Path.cwd() / 'var/load/work.json'}" in said
+
+
 def test_a_port_in_use_is_said_before_anything_starts(project):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
