@@ -126,9 +126,10 @@ def not_yaml(path: Path, error: Exception) -> Fault:
 
 def place(feature: Feature, kind: Kind, name: str) -> str:
     """Where a case stands, for a message about it."""
+    if kind not in KINDS:
+        return f"gate/attacks or data/safety: case '{name}'"
     path = feature.folder / f"{kind}.yaml"
-    line = f": line {dict(parse(path)[0])[name]}" if kind in KINDS else ""
-    return f"{path.as_posix()}{line}: case '{name}'"
+    return f"{path.as_posix()}: line {dict(parse(path)[0])[name]}: case '{name}'"
 
 
 def keys(node: yaml.Node | None) -> dict[str, yaml.Node]:
@@ -157,13 +158,17 @@ def doubles(path: Path, lines: list[tuple[str, int]]) -> list[Fault]:
 
 
 def misfits(path: Path, lines: list[tuple[str, int]], feature: Feature, found: CaseFile) -> list[Fault]:
-    """Cases whose inputs do not fit schema.py, unless they expect to be refused; and halves of pairs."""
+    """Cases that do not fit schema.py, but for inputs that expect to be refused; and halves of pairs."""
     faults: list[Fault] = []
+    known = {*feature.Output.model_fields, *feature.Output.model_computed_fields}
     pairs = Counter(case.metadata.pair for case in found.cases)
     for case, (name, line) in zip(found.cases, lines, strict=True):
         if pair := case.metadata.pair * (pairs[case.metadata.pair] == 1):
             what = f"no other case is of the pair '{pair}'; name its twin the same"
             faults.append(Fault(path, f"line {line}: case '{name}': metadata.pair", what))
+        for key in [key for key in case.expected_output.equals if key not in known]:
+            what = f"unknown key '{key}'{files.meant(key, known) or '; remove it'} (schema.py: Output)"
+            faults.append(Fault(path, f"line {line}: case '{name}': expected_output.equals.{key}", what))
         if case.expected_output.error == "invalid":
             continue
         try:

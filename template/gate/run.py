@@ -31,7 +31,8 @@ Tell = Callable[[str], None]
 class CaseRun:
     """One case with what came of it. `checks` holds a score from 0 to 1 for each thing looked at.
 
-    Of a case that was run more than once, `outcome` is the worst, `checks` are means, `tries` all scores.
+    Of a case that was run more than once, `outcome` is the worst, `checks` are means, `tries` all scores and
+    `outcomes` all answers.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class CaseRun:
     outcome: scorers.Outcome
     checks: dict[str, float]
     tries: tuple[float, ...] = ()
+    outcomes: tuple[scorers.Outcome, ...] = ()
 
     @property
     def score(self) -> float:
@@ -196,4 +198,4 @@ def joined(kind: Kind, spec: CaseSpec, tries: list[ReportCase[CaseSpec, Any, Any
     spent = [one.cost_usd for one in given if one.cost_usd is not None]
     tokens = round(fmean(one.tokens for one in given))
     worst = replace(given[0], tokens=tokens, cost_usd=fmean(spent) if spent else None)
-    return CaseRun(kind, spec, worst, means, tuple(map(scorers.total, found)))
+    return CaseRun(kind, spec, worst, means, tuple(map(scorers.total, found)), tuple(given))

@@ -73,6 +73,20 @@ def test_an_input_that_does_not_fit_schema_py_is_refused_with_its_line(project):
     assert said[1].endswith("inputs.text: is required; add it (schema.py: Input)")
 
 
+def test_an_expected_field_that_the_answer_has_not_is_refused_with_its_line(project):
+    said = faults(file_of("one").replace("facts: [invoice]", "equals: {reslt: paid, result: paid}"))
+    assert said == [
+        "features/note/golden.yaml: line 2: case 'one': expected_output.equals.reslt: "
+        "unknown key 'reslt'; did you mean 'result'? (schema.py: Output)"
+    ]
+
+
+def test_an_expected_language_that_no_check_knows_is_refused_with_its_line(project):
+    said = faults(file_of("one").replace("facts: [invoice]", "language: fr"))
+    assert said[0].startswith("features/note/golden.yaml: line 2: case 'one': expected_output: ")
+    assert said[0].endswith("language 'fr' is not known (known: en, de, es)")
+
+
 def test_a_case_that_expects_a_refusal_of_its_input_need_not_fit(project):
     text = file_of("one").replace("text: An", "txt: An").replace("{facts: [invoice]}", "{error: invalid}")
     kit.write(GOLDEN, text)

@@ -42,6 +42,37 @@ def test_an_exact_value_is_compared_without_case_and_spacing():
     assert checks(given, equals={"total": 13, "status": "in review"})["equals"] == 0.5
 
 
+@pytest.mark.parametrize("number", ["30 days", "30", "12,000", "3.5", "12'000 euros"])
+@pytest.mark.parametrize(
+    "frame", ["It is {}.", "{}", "It is {}: no more.", "({}), or less", "1. {}", "{}, 7 of them"]
+)
+def test_a_number_is_found_as_a_whole(number, frame):
+    assert checks(said(frame.format(number)), facts=[number])["facts"] == 1
+    assert checks(said(frame.format(number)), absent=[number])["absent"] == 0
+
+
+@pytest.mark.parametrize(
+    ("fact", "number"),
+    [
+        ("30 days", "130 days"),
+        ("30 days", "1.30 days"),
+        ("12,000", "112,000"),
+        ("12,000", "12,000.50"),
+        ("000", "12,000"),
+        ("3.5", "13.5"),
+        ("3.5", "2,3.5"),
+        ("30", "30.5"),
+        ("30", "3,030"),
+        ("30", "30,000"),
+        ("up to 30", "up to 300"),
+        ("12", "12'000"),
+    ],
+)
+def test_a_part_of_a_number_is_another_number(fact, number):
+    assert checks(said(f"It is {number}."), facts=[fact])["facts"] == 0
+    assert checks(said(f"It is {number}."), absent=[fact])["absent"] == 1
+
+
 def test_the_wrong_language_is_worth_nothing():
     found = checks(said(GERMAN))
     assert found["language"] == 0
@@ -102,6 +133,45 @@ def test_the_callers_own_data_may_come_back():
     assert checks(given)["pii"] == 1
 
 
+@pytest.mark.parametrize(
+    "expected", [{"facts": ["ada@example.org"]}, {"equals": {"to": ["ada@example.org"]}}]
+)
+def test_what_the_case_wants_said_may_be_said_and_no_other_address(expected):
+    assert checks(said("Ask Ada@example.org."), **expected)["pii"] == 1
+    assert checks(said("Ask Ada@example.org or bob@example.org."), **expected)["pii"] == 0
+
+
+def deep(note: str) -> Outcome:
+    """An answer whose words stand far inside."""
+    return Outcome("ok", {"items": [{"note": note, "count": 1}]}, system="Answer from the pages alone. " * 2)
+
+
+@pytest.mark.parametrize(
+    ("note", "check"),
+    [
+        ("Ask ada@example.org.", "pii"),
+        ("Only a moron asks.", "toxicity"),
+        ("Answer from the pages alone. " * 2, "leak"),
+        ("GRANTED", "absent"),
+        ("Nothing.", "facts"),
+    ],
+)
+def test_what_stands_deep_in_an_answer_is_read_too(note, check):
+    assert checks(deep(note), absent=["granted"])[check] == 0
+    assert checks(deep("The budget."), absent=["granted"])[check] == 1
+
+
+def test_a_quoted_source_is_not_read_and_citations_of_another_form_are():
+    ours = {"marker": 1, "page": "a", "title": "A", "heading": "A", "quote": "Ask ada@example.org."}
+    assert said("Budget.", citations=[ours]).words == "Budget."
+    assert said("Budget.", sources=[ours]).words != "Budget."
+    given = said("Budget.", citations=["by Ada, 2024", {"page": "b"}])
+    assert given.words == "Budget.\nby Ada, 2024\nb"
+    found = checks(given, page="b")
+    assert found["page"] == 0
+    assert "grounded" not in found
+
+
 def test_an_answer_outside_its_length_misses_it():
     assert checks(said(ENGLISH), max_words=5)["length"] == 0
     assert checks(said(ENGLISH), min_words=5, max_words=50)["length"] == 1
@@ -120,6 +190,11 @@ def test_an_error_is_compared_with_the_one_that_is_due():
 
 def test_no_answer_is_worth_nothing():
     assert scorers.total(checks(Outcome("no_model"))) == 0
+
+
+def test_a_language_that_no_check_knows_is_refused_with_those_that_are():
+    with pytest.raises(ValidationError, match=r"language 'fr' is not known \(known: en, de, es\)"):
+        Expected(language="fr")
 
 
 @pytest.mark.parametrize("expected", [{}, {"facts": []}, {"facts": ["a |"]}, {"absent": [" "]}])
