@@ -4,21 +4,20 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from app import passages, pipeline, text
+from app import passages, pipeline, scorers, text
 from app.ask import Ask
 from app.errors import AppError
 from app.features import Feature
 from app.prompts import Prompt
-from app.scorers import Outcome
 from app.services import Services
 from gate.cases import CaseSpec
 
 
-async def outcome(held: Services, feature: Feature, spec: CaseSpec, tier: str) -> Outcome:
+async def outcome(held: Services, feature: Feature, spec: CaseSpec, tier: str) -> scorers.Outcome:
     """Ask the pipeline as a client would; an error that a client would see is an outcome too."""
     planted = tuple(passages.Passage(at, at, at, said) for at, said in spec.metadata.documents.items())
-    asked = "\n".join(value for value in spec.inputs.values() if isinstance(value, str))
-    given = Outcome("invalid", asked=asked, language=spec.metadata.language)
+    asked = "\n".join(scorers.texts(spec.inputs))
+    given = scorers.Outcome("invalid", asked=asked, language=spec.metadata.language)
     try:
         ask = Ask(feature, feature.Input.model_validate(spec.inputs), planted=planted, tier=tier)
         answer = await pipeline.answer(held, ask)
