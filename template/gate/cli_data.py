@@ -1,11 +1,13 @@
 """Commands that write cases, recordings and labels: what the gate judges by."""
 
 import asyncio
+from itertools import product
 from typing import Annotated, Literal, get_args
 
 import typer
 
 from app.cli_tenant import with_database
+from app.features import Feature
 from app.scorers import Expected
 from gate import cases, changelog, entry, grader, replay, run, suites
 from gate.errors import GateError
@@ -63,15 +65,23 @@ def record(features: Names = None, again: Again = False, max_usd: Left = 1.0, ti
     """Ask hosted models for the answers that no recording holds, and drop those that no case asks for."""
     plan = run.gate_plan()
     found = chosen(plan, features)
+    read(found)
     with taped(plan, "record", max_usd) as tape:
-        if again:
-            tape.kept.clear()
-        for place in [replay.place(one, kind, tier) for one in found for kind in get_args(cases.Kind)]:
-            tape.used[place].clear()
+        tape.again = again
         asyncio.run(grader.record(plan, found, tape))
         run.everything(found, cases.KINDS, plan, tell, tier, tape)
         if not tier:
             suites.attack(found, plan, tape)
+        sets = [*product(get_args(cases.Kind), [tier]), ("labels", "")]
+        tape.drop(replay.place(one, *group) for one in found for group in sets)
+
+
+def read(wanted: list[Feature]) -> None:
+    """Read all cases and suites before any of them costs anything; raise BadCases."""
+    for feature, kind in product(wanted, cases.KINDS):
+        cases.load(feature, kind)
+    for path in [path for folder in (suites.SHIPPED, suites.OWN) for path in folder.glob("*.yaml")]:
+        cases.read(path)
 
 
 def judge(feature: str) -> None:

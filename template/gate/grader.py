@@ -71,7 +71,6 @@ async def record(plan: Plan, features: list[Feature], tape: replay.Tape) -> None
     """Record the verdicts on all labels: a judge is asked about the cases only once it counts."""
     async with replay.start(plan, tape) as held:
         for feature in features:
-            tape.used[replay.place(feature, "labels")].clear()
             if rules := feature.spec.gate.judge:
                 await verdicts(held, feature, rules)
 

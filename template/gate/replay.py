@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -69,14 +69,14 @@ class Tape:
         self.used: dict[Path, dict[Asked, set[str]]] = defaultdict(lambda: defaultdict(set))
         self.locks: dict[Asked, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.lacking: dict[str, str] = {}
-        self.ended = False
+        self.again = False  # ask also for what is recorded; the old line stays until the new one has come
 
     def find(self, name: str, asked: Asked) -> Line | None:
         """The answer to the case that runs; None where the model may be asked for it now."""
         place, case, _ = CASE.get()
         known = self.kept[place]
         if asked in known or self.mode == "record":
-            return known.get(asked)
+            return None if self.again and asked not in self.used[place] else known.get(asked)
         olds = [line.asked for line in known.values() if case in line.cases]
         changes = [[key for key, value in asked if value != getattr(old, key)] for old in olds]
         nearest = min([[*Asked.model_fields], *changes], key=len)
@@ -87,19 +87,29 @@ class Tape:
         """Note an answer that is lacking. The error is no failure of a tier: no fallback hides it."""
         place, case, _ = CASE.get()
         what = f"{place.as_posix()}: case '{case}': model '{name}'"
-        self.lacking[what] = f"{what}: {why}; uv run gate record {place.parent.parent.name}"
+        self.lacking[what] = f"{what}: {why}; {remedy(place)}"
         return RequestError(self.lacking[what])
 
+    def keep(self, asked: Asked, line: Line) -> None:
+        """Note that the case that runs has this answer."""
+        place, case, _ = CASE.get()
+        self.used[place][asked].add(case)
+        self.kept[place][asked] = line.model_copy(update={"cases": sorted({*line.cases, case})})
+
     def close(self) -> None:
-        """Write what was recorded, and only that if every case has its answers; raise NotRecorded if not."""
-        whole = self.ended and not self.lacking
-        for place, used in self.used.items() if self.mode == "record" else ():
-            fresh = {asked: {"cases": sorted(cases)} for asked, cases in used.items()}
-            known = [line for asked, line in self.kept[place].items() if not whole or asked in used]
-            write(place, [line.model_copy(update=fresh.get(line.asked)) for line in known])
+        """Write what was recorded beside what stood there; raise NotRecorded if a case lacks an answer."""
+        for place in self.used if self.mode == "record" else ():
+            write(place, self.kept[place].values())
         if self.lacking:
             lines, more = sorted(self.lacking.values())[:MAX_LINES], len(self.lacking) - MAX_LINES
             raise NotRecorded("\n".join([*lines, f"... and {more} more"] if more > 0 else lines))
+
+    def drop(self, places: Iterable[Path]) -> None:
+        """Leave in these files only what a case asked for; all of their cases must have run."""
+        for place in places:
+            used, known = self.used[place], self.kept[place]
+            self.kept[place] = {a: known[a].model_copy(update={"cases": sorted(used[a])}) for a in used}
+            write(place, self.kept[place].values())
 
 
 class Recorded(WrapperModel):
@@ -113,12 +123,10 @@ class Recorded(WrapperModel):
         """The tape's answer, or the model's where the tape lets it be asked."""
         if self.tape.mode == "live":
             return await self.paid(call)
-        place, case, take = CASE.get()
-        asked = key(self.model.pin, call, take)
+        asked = key(self.model.pin, call, CASE.get()[2])
         async with self.tape.locks[asked]:
             line = self.tape.find(self.name, asked) or await self.recorded(asked, call)
-            self.tape.kept[place][asked] = line
-            self.tape.used[place][asked].add(case)
+            self.tape.keep(asked, line)
         return response(line, scrub.split(instructions(call))[1])
 
     async def recorded(self, asked: Asked, call: Call) -> Line:
@@ -151,6 +159,12 @@ def place(feature: Feature, group: str, tier: str = "") -> Path:
     return feature.folder / "recordings" / f"{group}{tier and '-'}{tier}.jsonl"
 
 
+def remedy(place: Path) -> str:
+    """The command that records what such a file lacks."""
+    tier = place.stem.partition("-")[2]
+    return f"uv run gate record {place.parent.parent.name}{tier and ' --tier '}{tier}"
+
+
 @asynccontextmanager
 async def start(plan: services.Plan, tape: Tape) -> AsyncIterator[services.Services]:
     """Open the app with the tape before its hosted models; raise NotRecorded in the end for what is lacking.
@@ -161,13 +175,11 @@ async def start(plan: services.Plan, tape: Tape) -> AsyncIterator[services.Servi
     hosted = {n: m for n, m in known.items() if m.kind == "chat" and m.provider not in IN_PROCESS}
     idle = {"provider": "keyless", "key": "", "path": ""} if tape.mode == "replay" else {}
     registry = Registry(models={**known, **{n: m.model_copy(update=idle) for n, m in hosted.items()}})
-    tape.ended = False
     await services.setup(plan)
     try:
         async with services.start(replace(plan, registry=registry)) as held:
             behind = {n: Recorded(held.clients[n], n, model, tape) for n, model in hosted.items()}
             yield replace(held, plan=plan, clients={**held.clients, **behind})
-        tape.ended = True
     finally:
         tape.close()
 
@@ -180,13 +192,13 @@ def read(path: Path) -> dict[Asked, Line]:
             line = Line.model_validate_json(raw)
         except ValidationError as error:
             what = f"{path.as_posix()}: line {number}: damaged ({error.errors()[0]['msg']})"
-            remedy = f"take it from git again, or delete it: uv run gate record {path.parent.parent.name}"
-            raise BadRecording(f"{what}; {remedy}") from error
+            mend = f"take it from git again, or delete it: {remedy(path)}"
+            raise BadRecording(f"{what}; {mend}") from error
         found[line.asked] = line
     return found
 
 
-def write(path: Path, lines: list[Line]) -> None:
+def write(path: Path, lines: Iterable[Line]) -> None:
     """Write one file, in an order that no run changes; without lines there is none."""
     told = sorted(json.dumps(line.model_dump(), ensure_ascii=False) + "\n" for line in lines)
     if told:

@@ -120,6 +120,13 @@ def test_verdicts_of_another_model_rubric_or_label_are_stale_and_not_left_out(ju
     assert re.search(r"labels.jsonl: case 'label-0': .*; uv run gate record note", capsys.readouterr().err)
 
 
+def test_a_verdict_that_no_label_asks_for_is_dropped(judged):
+    judged(1, 1)
+    for _ in range(2):  # the second judge has another address, so it is another model
+        assert record(judge()) == 0
+    assert len(Path("features/note/recordings/labels.jsonl").read_text().splitlines()) == 2
+
+
 async def test_a_judge_without_labels_does_not_count(project):
     kit.edit("features/note/feature.toml", "[slo]", f"{RULES}\n[slo]")
     kit.models(judge="http://127.0.0.1:1")

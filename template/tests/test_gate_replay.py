@@ -75,6 +75,18 @@ def test_a_case_that_is_not_recorded_is_named_with_the_command_that_mends_it(pro
     assert f"{place}: not recorded; uv run gate record note" in capsys.readouterr().err
 
 
+def test_the_command_that_mends_names_the_tier_whose_recordings_lack(project, capsys):
+    with kit.serve(kit.provider(said=GOOD)) as url:
+        kit.models(far=url, near="")
+        kit.edit("config/models.toml", 'name = "far"', 'name = "far"\ntier = "small"')
+        assert gate("evals", "note", "--tier", "small") == 2
+        said = capsys.readouterr().err
+        assert "golden-small.jsonl: case 'first-case': model 'far': not recorded;" in said
+        assert said.endswith("; uv run gate record note --tier small\n")
+        assert gate(*said.split("uv run gate ")[1].split()) == 0
+    assert gate("evals", "note", "--tier", "small") == 0
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "changed"),
     [
@@ -158,6 +170,16 @@ def test_the_spend_cap_stops_before_a_call_that_could_pass_it_and_keeps_what_the
         assert said.err.count("not asked, --max-usd 0.0008 is spent; uv run gate record note") == 7
         assert gate("record", "note") == 0
     assert len(heard) == 9
+
+
+def test_all_that_the_cap_stops_keeps_the_old_answers_of_the_rest(project):
+    for number in range(8):
+        add_case(f"case-{number}", f"Invoice {number}.")
+    with kit.serve(kit.provider(said=[GOOD] * 9 + ['{"result": "A new invoice."}'] * 2)) as url:
+        kit.models(far=url)
+        assert gate("record", "note") == 0
+        assert gate("record", "note", "--all", "--max-usd", "0.0008") == 2
+    assert [len(lines()), SHEET.read_text().count("A new invoice.")] == [9, 2]
 
 
 def test_a_provider_that_fails_leaves_the_case_lacking(project, capsys):
