@@ -9,7 +9,7 @@ from gate import checks
 from gate.errors import GateError
 from tests import kit
 
-SECRET = "AKIA" + "Q3EGRIXP7VZ2LMNT"
+FOUND = "AKIA" + "Q3EGRIXP7VZ2LMNT"
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ SECRET = "AKIA" + "Q3EGRIXP7VZ2LMNT"
 def test_a_secret_is_found_in_a_file_of_any_name(project, path):
     subprocess.run(["git", "init", "--quiet"], check=True)
     shutil.copy(kit.ROOT / ".secrets.baseline", ".")
-    kit.write(path, f"key = '{SECRET}'\n")
+    kit.write(path, f"id = '{FOUND}'\n")
     assert "docs/" in "".join(checks.failed(checks.STEPS["secrets"]))
 
 

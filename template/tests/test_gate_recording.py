@@ -1,4 +1,4 @@
-"""`gate record` loses no answer: a line goes once its replacement has come, or at a good end."""
+"""`gate record` loses no recording: a line goes once its replacement has come, or at a good end."""
 
 from pathlib import Path
 from typing import Any
