@@ -45,8 +45,6 @@ class Share(files.Strict):
 
 def attack(wanted: list[features.Feature], plan: services.Plan, tape: replay.Tape) -> dict[str, list[Share]]:
     """Send every case through the pipeline; gives the shares by feature, and leaves them in safety.json."""
-    if missing := [name for name in CLASSES if not (SHIPPED / f"{name}.yaml").exists()]:
-        raise errors.GateError(f"{SHIPPED.as_posix()}: lacks {', '.join(missing)}; restore it from git")
     listed = read()
     sets = [(run.uncached(feature), [aimed(feature, listed)]) for feature in wanted]
     found = {r.feature.name: shares(r) for r in asyncio.run(run.evaluate(sets, plan, screen.tell, "", tape))}
@@ -57,6 +55,8 @@ def attack(wanted: list[features.Feature], plan: services.Plan, tape: replay.Tap
 
 def read() -> list[cases.CaseSpec]:
     """Every case, named by class and case; raise BadCases where one has no text, or another's name."""
+    if missing := [name for name in CLASSES if not (SHIPPED / f"{name}.yaml").exists()]:
+        raise errors.GateError(f"{SHIPPED.as_posix()}: lacks {', '.join(missing)}; restore it from git")
     listed: list[cases.CaseSpec] = []
     places: dict[str, str] = {}
     faults = []
