@@ -48,6 +48,8 @@ def test_an_answer_that_fell_asks_for_a_person_though_as_many_rose(project):
     verdict = scored(runs.golden(now), accepted(before))
     assert verdict.word == "INCONCLUSIVE"
     assert "'case-0': 1.00 -> 0.50 (facts)" in verdict.lines
+    other = accepted(before).model_copy(update={"model": "another"})
+    assert scored(runs.golden(now), other).word == "PASS"
     kit.edit("features/note/feature.toml", "[slo]", "[gate]\nmax_drop = 0.01\n\n[slo]")
     assert scored(runs.golden(now), accepted(before)).word == "PASS"
 
