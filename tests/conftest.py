@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
@@ -14,6 +15,9 @@ from tests import frontends
 from tests.frontends import Answer
 from tests.rendered import Project
 from tools import checkout
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -98,3 +102,12 @@ def project(render: Callable[..., Project], tmp_path: Path) -> Callable[..., Pro
         return Project(tmp_path / "project", source.cache)
 
     return own
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Return a headless Chromium."""
+    from tests.browser import chromium
+
+    with chromium() as found:
+        yield found

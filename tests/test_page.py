@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import assert_accessible, chromium, faults, shoot
+from tests.browser import assert_accessible, faults, shoot
 from tests.rendered import Project
 from tests.services import free_port, serving
 
@@ -27,13 +27,6 @@ def address(render: Callable[..., Project], tmp_path_factory: pytest.TempPathFac
     port, project = free_port(), Project(root, source.cache)
     with serving(project, port, "dev", "--no-reload"):
         yield f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Return a headless Chromium."""
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

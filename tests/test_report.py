@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import frontends
-from tests.browser import assert_accessible, chromium, faults, shoot
+from tests.browser import assert_accessible, faults, shoot
 from tests.rendered import Project
 from tests.test_pipeline import change
 
@@ -29,13 +29,6 @@ def reports(render: Callable[..., Project], tmp_path_factory: pytest.TempPathFac
     assert made.run("gate", "evals").returncode == 1
     made.check("gate", "handover")
     return root / "var/reports"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Return a headless Chromium."""
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

@@ -99,10 +99,10 @@ def score(run: FeatureRun, base: Baseline | None, parts: list[slices.Slice]) -> 
     said += f"; {len(gone)} gone or changed" if gone else ""
     said += "".join(f"; other {key}" for key in other(run, base))
     blocked = [part for part in parts if part.word == "BLOCK"]
-    lost, fell = falls(golden, marks), whole.change < -allowed.max_drop - 1e-9
+    lost, beyond = falls(golden, marks), whole.change < -allowed.max_drop - 1e-9
     # One answer that fell is the change's own doing where the same model answers the same twice.
     certain = run.exact and run.model == base.model and not allowed.max_drop
-    fell = bool(lost) if certain else fell and (run.exact or whole.sees > allowed.margin)
+    fell = bool(lost) if certain else beyond and (run.exact or whole.sees > allowed.margin)
     dead = [part for part in parts if part.word == "SMALL" and not part.score and part.change < 0]
     strange = len(golden) - len(marks) > MOST_NEW * len(golden)
     word: Word = "BLOCK" if blocked else "INCONCLUSIVE" if gone or fell or dead or strange else "PASS"

@@ -22,6 +22,7 @@ from gate import attempt, cases, grader, replay
 from gate.cases import CaseSet, CaseSpec, Kind
 from gate.errors import GateError
 from gate.replay import Tape
+from load import local
 
 CONCURRENCY = 16
 Tell = Callable[[str], None]
@@ -107,8 +108,7 @@ def gate_plan() -> Plan:
     """The project's own plan on a database and index of its own, without keys, limits or a shared cache."""
     config = settings.load()
     url = f"sqlite+aiosqlite:///{(config.var_dir / 'gate.db').as_posix()}"
-    own = {"auth": "open", "database_url": url, "index_url": "", "cache_url": "", "limits_url": "memory://"}
-    return services.plan(config.model_copy(update=own | {"rate_per_minute": 10**9}))
+    return services.plan(config.model_copy(update=local.ALONE | {"database_url": url, "cache_url": ""}))
 
 
 async def evaluate(

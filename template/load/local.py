@@ -10,6 +10,8 @@ from app.services import Plan
 from app.settings import Settings
 
 FOLDER = "load"
+# What a run shares with nobody, whatever the settings of production name.
+ALONE = {"auth": "open", "index_url": "", "limits_url": "memory://", "rate_per_minute": 10**9}
 
 
 def plan() -> Plan:
@@ -27,12 +29,8 @@ def config(given: Settings) -> Settings:
     """The settings, with a database, an index and a cache of its own and no limit on requests."""
     folder = given.var_dir / FOLDER
     url = f"sqlite+aiosqlite:///{(folder / 'app.db').as_posix()}"
-    update = {
-        "auth": "open", "var_dir": folder, "database_url": url,
-        "cache_url": "mem://", "limits_url": "memory://", "index_url": "", "rate_per_minute": 10**9,
-        "log_level": "warning",
-    }  # fmt: skip
-    return given.model_copy(update=update)
+    own = {"var_dir": folder, "database_url": url, "cache_url": "mem://", "log_level": "warning"}
+    return given.model_copy(update=ALONE | own)
 
 
 def searched(feature: Feature, own: dict[str, Model]) -> Feature:

@@ -67,18 +67,8 @@ def tried(path: Path, where: str, now: Nearest, cut: Any, asked: list[bytes], cl
                 found, p50_ms, p95_ms = timed(index.near, asked, clients)
             held = graph.stat().st_size if graph.exists() else 4 * len(rows) * (way.dims or matrix.shape[1])
             recalls = agreement(scores, rows, found)
-            recall = statistics.fmean(recalls)
-            yield Seen(
-                where,
-                len(rows),
-                way,
-                recall,
-                bound(recalls, is_exact=not (graph.exists() or way.dims)),
-                p50_ms,
-                p95_ms,
-                held / 1e6,
-                built_s,
-            )
+            recall, low = statistics.fmean(recalls), bound(recalls, is_exact=not (graph.exists() or way.dims))
+            yield Seen(where, len(rows), way, recall, low, p50_ms, p95_ms, held / 1e6, built_s)
 
 
 def built(path: Path, copy: Path, way: Nearest) -> float:
