@@ -1,0 +1,174 @@
+"""Secrets of a stage: who can read them, what a file may hold, and where a value never stands."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from ops import cli, secrets
+from ops.errors import NotReady
+from tests import kit
+
+VALUE = "a value with spaces, = and 'quotes'"
+
+
+@pytest.fixture(autouse=True)
+def key(project, tmp_path, monkeypatch):
+    """A person without a key, in a project without secrets."""
+    place = tmp_path / "key.txt"
+    monkeypatch.setenv("AGE_KEY_FILE", str(place))
+    monkeypatch.delenv("AGE_KEY", raising=False)
+    return place
+
+
+def ops(*words: str) -> int:
+    """Run `ops secrets` in the current folder."""
+    return kit.command(cli.main, "secrets", *words)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """What stands on standard input."""
+    kit.write("given.txt", value)
+    monkeypatch.setattr(sys, "stdin", open("given.txt", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def test_a_value_is_set_and_listed_and_stands_in_no_file_as_it_is(monkeypatch, capsys):
+    assert ops("init", "--who", "anna") == 0
+    given(monkeypatch, f"{VALUE}\n")
+    assert ops("set", "staging", "APP_PEPPER") == 0
+    Path("given.txt").unlink()
+    assert secrets.values("staging") == {"APP_PEPPER": VALUE}
+    assert ops("list", "staging") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "APP_PEPPER"
+    assert not [p for p in Path().rglob("*") if p.is_file() and VALUE.encode() in p.read_bytes()]
+
+
+def test_the_private_key_is_its_owners_alone_and_is_never_replaced(key):
+    secrets.init("anna")
+    first = key.read_text()
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    secrets.init("anna")
+    assert key.read_text() == first
+    assert list(secrets.recipients().values()) == ["anna"]
+
+
+@pytest.mark.skipif(not shutil.which("age"), reason="age is not installed (Debian: apt-get install age)")
+def test_the_age_command_reads_and_writes_the_same_files(key):
+    secrets.init("anna")
+    secrets.put("staging", "APP_PEPPER", VALUE)
+    command = ["age", "--decrypt", "--identity", str(key), str(secrets.path("staging"))]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    recipient, place = next(iter(secrets.recipients())), str(secrets.path("other"))
+    subprocess.run(["age", "-a", "-r", recipient, "-o", place], input=text, check=True, text=True)
+    assert secrets.values("other") == {"APP_PEPPER": VALUE}
+
+
+def test_several_people_read_the_same_and_one_who_left_does_not(key, monkeypatch, capsys):
+    secrets.init("anna")
+    secrets.put("staging", "APP_PEPPER", VALUE)
+    other = pyrage.x25519.Identity.generate()
+    secrets.add_recipient(str(other.to_public()), "ben")
+    monkeypatch.setenv("AGE_KEY", str(other))
+    assert secrets.values("staging") == {"APP_PEPPER": VALUE}
+    monkeypatch.delenv("AGE_KEY")
+    assert ops("recipients", "--remove", "ben") == 0
+    assert "  staging: APP_PEPPER" in capsys.readouterr().out
+    monkeypatch.setenv("AGE_KEY", str(other))
+    with pytest.raises(NotReady, match=r"secrets/staging\.env\.age: cannot be read with your key"):
+        secrets.values("staging")
+
+
+def test_the_last_recipient_cannot_go():
+    secrets.init("anna")
+    with pytest.raises(NotReady, match="nobody would be left"):
+        secrets.remove_recipient("anna")
+
+
+def test_a_rotation_encrypts_anew_and_names_what_to_change_at_its_source(capsys):
+    secrets.init("anna")
+    secrets.put("staging", "APP_PEPPER", VALUE)
+    before = secrets.path("staging").read_bytes()
+    assert ops("rotate") == 0
+    assert secrets.path("staging").read_bytes() != before
+    assert "  staging: APP_PEPPER" in capsys.readouterr().out
+
+
+def test_comments_and_order_stay_where_a_value_is_set():
+    secrets.init("anna")
+    secrets.write("staging", "# of the bank\nAPP_B=1\nAPP_A=2\n")
+    secrets.put("staging", "APP_B", "3")
+    assert secrets.read("staging").splitlines()[0] == "# of the bank"
+    assert list(secrets.values("staging").items()) == [("APP_B", "3"), ("APP_A", "2")]
+
+
+@pytest.mark.parametrize("line", ["APP_X", "no line of a file", "app_x=1", "PATH=/evil", "APP_X='open"])
+def test_what_no_setting_can_be_is_refused_with_its_line_and_nothing_changes(monkeypatch, line):
+    secrets.init("anna")
+    secrets.put("staging", "APP_A", "1")
+    before = secrets.path("staging").read_bytes()
+    editor = f"import sys; open(sys.argv[1], 'a').write({line!r})"
+    kit.write("editor.py", editor)
+    monkeypatch.setenv("EDITOR", f"{sys.executable} editor.py")
+    monkeypatch.delenv("VISUAL", raising=False)
+    with pytest.raises(NotReady, match="staging: line 2 is no APP_<SETTING>=value"):
+        secrets.edit("staging")
+    assert secrets.path("staging").read_bytes() == before
+
+
+def test_an_editor_that_fails_changes_nothing(monkeypatch):
+    secrets.init("anna")
+    monkeypatch.setenv("VISUAL", "false")
+    with pytest.raises(NotReady, match="false failed; nothing was changed"):
+        secrets.edit("staging")
+    assert secrets.stages() == []
+
+
+def test_a_command_gets_the_values_in_its_environment_and_its_exit_code_is_ours():
+    secrets.init("anna")
+    secrets.put("staging", "APP_A", "seven")
+    program = "import os, sys; sys.exit(7 if os.environ['APP_A'] == 'seven' else 1)"
+    assert ops("run", "staging", "--", sys.executable, "-c", program) == 7
+    assert "APP_A" not in os.environ
+
+
+def test_an_export_is_files_that_the_owner_alone_reads_and_can_be_made_again(tmp_path):
+    secrets.init("anna")
+    secrets.put("staging", "APP_PEPPER", VALUE)
+    for _ in range(2):
+        assert ops("export", "staging", str(tmp_path / "out")) == 0
+    (found,) = (tmp_path / "out").iterdir()
+    assert (found.name, found.read_text(), stat.S_IMODE(found.stat().st_mode)) == ("app_pepper", VALUE, 0o400)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "changeme", "change-me", "TODO", "<your key>", "your-key-here", "xxxx"]
+)
+def test_a_placeholder_is_no_secret(value, capsys):
+    secrets.init("anna")
+    secrets.write("staging", f"APP_A={value}\nAPP_B=real\n")
+    assert secrets.placeholders("staging") == ["APP_A"]
+    assert ops("list", "staging") == 0
+    assert capsys.readouterr().out.splitlines() == ["APP_A  placeholder", "APP_B"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list", "prod"], "stage 'prod' has no secrets (known: none): uv run ops secrets set prod NAME"),
+        (["list", "../up"], "'../up' is no name of a stage"),
+        (["recipients", "--add", "age1nonsense", "--who", "eve"], "'age1nonsense' is no public key of age"),
+        (["recipients", "--add", "age1x"], "say whose key it is: --who NAME"),
+        (["recipients", "--remove", "eve"], "secrets/recipients.txt names no 'eve'"),
+        (["run", "staging"], "say what to run"),
+        (["rotate"], "no age key in AGE_KEY or"),
+    ],
+)
+def test_what_cannot_be_done_ends_with_2_and_says_why(capsys, words, said):
+    kit.write("secrets/staging.env.age", "not encrypted") if words == ["rotate"] else None
+    assert ops(*words) == 2
+    assert said in capsys.readouterr().err
