@@ -27,6 +27,7 @@ class Metrics:
         self.first = seconds("app_first_token_seconds", "Time to first token")
         self.tokens = counter("app_tokens", "Tokens", ["feature", "model", "kind"])
         self.cost = counter("app_cost_usd", "Dollars where the price is known", ["feature", "model"])
+        self.failures = counter("app_model_failures", "Models that gave no valid answer", ["feature"])
         self.flags = counter("app_guard_flags", "What the guard found", ["feature", "flag"])
         for name in objectives_s:
             self.seconds.labels(name)
@@ -43,5 +44,6 @@ class Metrics:
         self.tokens.labels(row.feature, row.model, "input").inc(row.input_tokens)
         self.tokens.labels(row.feature, row.model, "output").inc(row.output_tokens)
         self.cost.labels(row.feature, row.model).inc(float(row.cost_usd or 0))
+        self.failures.labels(row.feature).inc(row.failed_models)
         for flag in row.flags:
             self.flags.labels(row.feature, flag).inc()

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -18,9 +19,8 @@ class Canary(Strict):
     """How a new version gets its traffic, in percent, and what takes it back.
 
     Each step lasts `bake_s` with at least `min_requests` on the new version; with fewer after `max_wait_s`,
-    `on_quiet` decides: silence is never a pass. A share of failed requests is too high above both
-    `max_error_rate` and twice that of the old version, a p95 above both `max_p95_ms` and `max_p95_ratio` times
-    the old one's.
+    `on_quiet` decides: silence is never a pass. A share of failed requests may be `max_error_rate` or twice
+    that of the old version, a p95 `max_p95_ms` or `max_p95_ratio` times the old one's, whichever is more.
     """
 
     steps: list[int] = [5, 25, 50]
@@ -44,15 +44,29 @@ class Canary(Strict):
 
 
 class Stage(Strict):
-    """One stage: its machines (`local`, or ssh://user@host), the name that clients use, and its limits."""
+    """One stage: its machines (`local`, or ssh://user@host), the name that clients use, and its limits.
+
+    Without a domain the edge speaks plain HTTP, and only to its own machine unless `address` says more.
+    With several hosts the first has the edge, and the others take its requests on `inner_port`.
+    """
 
     hosts: list[str] = Field(default=["local"], min_length=1)
-    domain: str = Field(default="", description="empty: plain HTTP on `port`; else HTTPS by ACME on 443")
+    domain: str = Field(default="", description="gets a certificate by ACME; `localhost` one of its own")
+    address: str = Field(default="", description="where the edge listens; empty: all with a domain, else 127.0.0.1")
     port: int = Field(default=80, gt=0, lt=65_536)
+    https_port: int = Field(default=443, gt=0, lt=65_536)
+    inner_port: int = Field(default=8080, gt=0, lt=65_536)
+    build: Literal["host", "here", "registry"] = Field(default="host", description="where the image is built")
+    registry: str = Field(default="", description="its name for the image, where the image goes through one")
+    extras: str = Field(default="", description="extras of pyproject.toml that the image holds: postgres redis")
     memory_mb: int = Field(default=512, ge=128)
     workers: int = Field(default=1, ge=0, description="processes that answer what waits")
     keep: int = Field(default=3, ge=2, description="versions that stay for a rollback")
-    drain_s: int = Field(default=60, gt=0)
+    ready_s: float = Field(default=60, gt=0, description="how long a new version may take until it is ready")
+    drain_s: int = Field(default=60, gt=0, description="how long requests of the old version may go on")
+    replay: int = Field(default=10, ge=0, description="golden cases a feature that a new version must answer")
+    replay_faults: float = Field(default=0.1, ge=0, lt=1, description="the share of them that may go wrong")
+    gate: bool = Field(default=True, description="a green report of the gate for this commit is needed")
     canary: Canary = Canary()
 
     @field_validator("hosts")
@@ -64,12 +78,37 @@ class Stage(Strict):
                 raise ValueError(f"'{host}' is neither 'local' nor ssh://user@host")
         return hosts
 
+    @property
+    def url(self) -> str:
+        """Where clients reach it."""
+        scheme, port, usual = ("https", self.https_port, 443) if self.domain else ("http", self.port, 80)
+        return f"{scheme}://{self.domain or self.bind}{'' if port == usual else f':{port}'}"
+
+    @property
+    def bind(self) -> str:
+        """The address that the edge listens on."""
+        return self.address or ("0.0.0.0" if self.domain else "127.0.0.1")  # noqa: S104
+
+    @property
+    def ports(self) -> dict[str, tuple[str, int]]:
+        """The edge's ports: inside -> address and port of the machine."""
+        plain = {"80/tcp": (self.bind, self.port)}
+        return plain | {"443/tcp": (self.bind, self.https_port)} if self.domain else plain
+
+    def inside(self, host: str) -> dict[str, tuple[str, int]]:
+        """The port of HAProxy that the edge of the first machine asks on another one."""
+        return {} if host == self.hosts[0] else {"8080/tcp": (address(host), self.inner_port)}
+
 
 class Stages(Strict):
     """The whole file."""
 
-    image: str = Field(default="", description="a registry's name for the image; empty: built on each host")
     stages: dict[str, Stage] = {}
+
+
+def address(host: str) -> str:
+    """The name or address of a machine, as the other machines reach it."""
+    return "127.0.0.1" if host == "local" else str(urlsplit(host).hostname)
 
 
 def load(name: str) -> Stage:

@@ -1,0 +1,195 @@
+"""The commands of a deploy: which machines, in which order, and what is undone where one of them fails."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+
+from docker.errors import APIError
+
+from ops import backups, build, doctor, lock, proxy, secrets, ship, slots, stages
+from ops import host as hosts
+from ops import state as states
+from ops.errors import Failed, NotReady, OpsError
+from ops.host import Host
+from ops.lock import Shell
+from ops.screen import Screen
+from ops.ship import Site
+from ops.stages import Stage
+from ops.state import State
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command brought: the version that serves and the place where it does."""
+
+    version: str
+    url: str
+    past: list[str]
+
+
+def deploy(name: str, screen: Screen) -> Done:
+    """Bring the commit that is checked out into service; raise what keeps it from it."""
+    stage = stages.load(name)
+    with screen.step("preflight") as step:
+        step.end(check(name))
+    version, files = build.version(), secrets.bundle(name)
+    with opened(name, stage, screen, f"deploy {version}") as sites:
+        found = [ship.recover(site) for site in sites]
+        if all(state.stable == version for state in found):
+            return Done(version, stage.url, found[0].past)
+        images(sites, version)
+        everywhere(sites, found, version, files)
+        backups.ensure_nightly(sites[0].host, stage)
+        return Done(version, stage.url, states.read(sites[0].shell).past)
+
+
+def check(name: str) -> str:
+    """Raise NotReady with every check of the doctor that fails."""
+    found = list(doctor.examine(name))
+    if bad := [one for one in found if not one.ok]:
+        raise NotReady("\n".join(f"{one.what}: no; {one.remedy}" for one in bad))
+    return f"{len(found)} checks"
+
+
+@contextmanager
+def opened(name: str, stage: Stage, screen: Screen, why: str) -> Iterator[list[Site]]:
+    """The stage's machines with their tools, each locked by us; raise Locked where one is not to be had."""
+    slug = build.project()
+    with ExitStack() as held, interruptible():
+        with screen.step("lock") as step:
+            sites = [held.enter_context(locked(target, f"{slug}-{name}", stage, screen, why)) for target in stage.hosts]
+            step.end(", ".join(stage.hosts))
+        with screen.step("proxy") as step:
+            for site in sites:
+                proxied(site)
+            step.end(f"{stage.url} leads to HAProxy")
+        yield sites
+
+
+@contextmanager
+def locked(target: str, name: str, stage: Stage, screen: Screen, why: str) -> Iterator[Site]:
+    """One machine of the stage while we hold its lock."""
+    slug = build.project()
+    with hosts.connect(target, name) as bare:
+        with screen.step("tools") as step:
+            host = replace(bare, tools=build.tools(bare, slug, step.tell))
+            step.end(host.tools)
+        with lock.hold(host, why) as shell:
+            yield Site(host, stage, slug, shell, screen)
+
+
+def proxied(site: Site) -> None:
+    """See that the proxies run; raise NotReady where a port is taken."""
+    try:
+        proxy.ensure(site.host, site.stage, site.shell)
+    except APIError as error:
+        if "port is already allocated" not in str(error) and "address already in use" not in str(error):
+            raise
+        raise NotReady(f"{site.host.target}: a port is taken ({hosts.reason(error)}): change it in config/deploy.toml") from error
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that a cancelled job takes its canary back."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def images(sites: list[Site], version: str) -> None:
+    """Build the version's image on each machine, or once here and bring it there."""
+    for site in sites:
+        with site.screen.step("image") as step:
+            build.bring(site.host, site.stage, site.image(version), step.tell)
+            step.end(site.image(version))
+
+
+def everywhere(sites: list[Site], found: list[State], version: str, files: Mapping[str, bytes]) -> None:
+    """One machine after the other, the first with the canary; where one fails, those before it go back."""
+    done: list[Site] = []
+    for site, state in zip(sites, found, strict=True):
+        try:
+            ship.prepare(site, state, version, files)
+            ship.arrive(site, state, version, site.stage.canary.steps if not done else ())
+        except (OpsError, APIError, KeyboardInterrupt):
+            for other in reversed(done):
+                ship.back(other, "")
+            raise
+        done.append(site)
+
+
+def rollback(name: str, version: str, screen: Screen) -> Done:
+    """Serve an earlier version again, at once; raise NotReady where none is kept."""
+    stage = stages.load(name)
+    with opened(name, stage, screen, f"rollback to {version or 'the version before'}") as sites:
+        for site in sites:
+            ship.back(site, version)
+        state = states.read(sites[0].shell)
+        return Done(state.stable, stage.url, state.past)
+
+
+@contextmanager
+def looked_at(name: str, target: str) -> Iterator[tuple[Host, Shell]]:
+    """A machine as it is, without its lock; raise NotReady where nothing was deployed."""
+    with hosts.connect(target, f"{build.project()}-{name}") as host:
+        held = host.container("lb")
+        if held is None or held.status != "running":
+            raise NotReady(f"{target}: nothing runs there yet: uv run ops deploy {name}")
+        yield host, Shell(held)
+
+
+def unlock(name: str) -> list[str]:
+    """Break the stage's lock on each machine; returns where there was one. Its owner can change nothing more."""
+    broken = []
+    for target in stages.load(name).hosts:
+        with hosts.connect(target, f"{build.project()}-{name}") as host:
+            if lock.release(host):
+                broken.append(target)
+    return broken
+
+
+def proxy_upgrade(name: str, screen: Screen) -> None:
+    """Start both proxies anew from infra/server as it is now; a POST that runs meanwhile can fail."""
+    stage = stages.load(name)
+    with opened(name, stage, screen, "proxy-upgrade") as sites:
+        for site in sites:
+            ship.recover(site)
+            with screen.step("new proxies") as step:
+                proxy.renew(site.host, site.stage, site.shell)
+                step.end(site.host.tools)
+
+
+def destroy(name: str, *, data: bool) -> list[str]:
+    """Remove all that the stage has on its machines; its data and backups only where `data` says so."""
+    gone = []
+    for target in stages.load(name).hosts:
+        with hosts.connect(target, f"{build.project()}-{name}") as host:
+            gone += swept(host, data=data)
+    return gone
+
+
+def swept(host: Host, *, data: bool) -> list[str]:
+    """Remove a stage's containers, volumes and network from one machine; returns their names."""
+    mine = {"label": f"{hosts.LABEL}={host.name}"}
+    kept = () if data else (f"{host.name}-data", f"{host.name}-backups")
+    gone = []
+    for held in host.docker.containers.list(all=True, filters=mine, ignore_removed=True):
+        held.remove(force=True)
+        gone.append(str(held.name))
+    for volume in host.docker.volumes.list():
+        if volume.name.startswith(f"{host.name}-") and volume.name not in kept:
+            volume.remove()
+            gone.append(volume.name)
+    for network in host.docker.networks.list(filters=mine):
+        network.remove()
+        gone.append(str(network.name))
+    return gone

@@ -1,0 +1,233 @@
+"""Bring a version into service: warm, tried, then with a growing share of the traffic; or take it back.
+
+The state is written before traffic moves, so that a later run can finish or undo what it finds.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from docker.errors import APIError, NotFound
+
+from ops import backups, proxy, replay, slots, verdict
+from ops import host as hosts
+from ops import state as states
+from ops.errors import Failed, Lost, NotReady, OpsError
+from ops.host import Host
+from ops.lock import Shell
+from ops.screen import Screen, Step
+from ops.stages import Stage
+from ops.state import State
+
+
+@dataclass(frozen=True)
+class Site:
+    """One machine of a stage while its lock is held."""
+
+    host: Host
+    stage: Stage
+    slug: str
+    shell: Shell
+    screen: Screen
+
+    def image(self, version: str) -> str:
+        """The name of a version's image."""
+        return f"{self.slug}:{version}"
+
+
+def prepare(site: Site, state: State, version: str, files: Mapping[str, bytes]) -> None:
+    """Secrets, a backup of what is there, and the tables that the new version needs."""
+    with site.screen.step("secrets") as step:
+        state.secrets[version] = slots.keep_secrets(site.host, files)
+        step.end(f"{len(files)} files, readable by the app alone")
+    if state.stable:
+        with site.screen.step("backup") as step:
+            step.end(backups.snapshot(site.host, f"pre-{version}"))
+    with site.screen.step("migrate") as step:
+        shared = slots.volumes(site.host, state.secrets[version])
+        hosts.once(site.host, site.image(version), ["setup"], network=site.host.name, volumes=shared)
+        step.end("tables and index are ready for both versions")
+
+
+def arrive(site: Site, state: State, version: str, steps: Sequence[int], *, back: bool = False) -> None:
+    """Start a version beside the one that serves, try it, give it traffic in steps, and make it stable.
+
+    Whatever goes wrong before the last step takes it back; raises Failed with the reason. `back` is the way
+    to a version of before: what it replaces is no place to return to.
+    """
+    before = state.stable
+    state.coming, state.phase, state.share = version, "starting", 0
+    state.slots[state.idle] = version
+    states.save(site.shell, state)
+    states.note(site.shell, f"{'roll back to' if back else 'deploy'} {version}; {before or 'nothing'} serves")
+    try:
+        warm(site, state)
+        for share in steps if before else ():
+            canary(site, state, share)
+        state.phase = "promoting"
+        states.save(site.shell, state)
+    except Lost:
+        raise
+    except (KeyboardInterrupt, Exception) as error:
+        why = str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {hosts.reason(error)}"
+        undo(site, state, why)
+        raise Failed(f"{version} was taken back, {before or 'nothing'} serves: {why}") from error
+    finish(site, state, back=back)
+
+
+def warm(site: Site, state: State) -> None:
+    """Start the version without traffic, wait until the proxy finds it ready, and let it answer golden cases."""
+    slot, version = state.slot(state.coming), state.coming
+    with site.screen.step("start") as step:
+        slots.start_web(site.host, site.stage, site.image(version), version, slot, state.secrets[version])
+        step.end(f"{version} in {slot}")
+    with site.screen.step("ready") as step:
+        proxy.route(site.host, site.stage, site.shell, state.slot_key, proxy.weights(state))
+        slots.wait_ready(site.host, site.stage, site.shell, version, slot)
+        step.end("the proxy finds it ready")
+    if site.stage.replay:
+        with site.screen.step("golden cases") as step:
+            image = site.image(version)
+            step.end(replay.run(site.host, site.stage, image, state))
+
+
+def canary(site: Site, state: State, share: int) -> None:
+    """Give the version a share of the traffic until its counters let it pass; raise Failed if they do not."""
+    with site.screen.step(f"canary {share} %") as step:
+        state.phase, state.share = "canary", share
+        states.save(site.shell, state)
+        slots.renew_lease(site.host, state.coming)
+        before = samples(site, state)
+        proxy.route(site.host, site.stage, site.shell, state.slot_key, proxy.weights(state))
+        watch(site, state, before, step)
+
+
+def samples(site: Site, state: State) -> tuple[verdict.Sample, verdict.Sample]:
+    """The counters of the new version and of the stable one."""
+    new, old = state.coming, state.stable
+    return (
+        slots.sample(site.host, site.shell, new, state.slot(new)),
+        slots.sample(site.host, site.shell, old, state.slot(old)),
+    )
+
+
+def watch(site: Site, state: State, before: tuple[verdict.Sample, verdict.Sample], step: Step) -> None:
+    """Look at both versions until the rule says pass, or raise Failed; silence is what `on_quiet` says."""
+    rule, began = site.stage.canary, time.monotonic()
+    while True:
+        time.sleep(rule.tick_s)
+        slots.renew_lease(site.host, state.coming)
+        new, old = samples(site, state)
+        word, why = verdict.judge(new.since(before[0]), old.since(before[1]), rule)
+        spent = time.monotonic() - began
+        step.tell(f"{word}: {why}", min(spent / rule.bake_s, 1))
+        if word == "fail":
+            raise Failed(why)
+        if word == "pass" and spent >= rule.bake_s:
+            return step.end(why)
+        if word == "wait" and spent >= rule.max_wait_s and rule.on_quiet != "hold":
+            return quiet(site, rule.on_quiet, why, step)
+
+
+def quiet(site: Site, on_quiet: str, why: str, step: Step) -> None:
+    """What becomes of a canary that too few people used."""
+    if on_quiet == "rollback":
+        raise Failed(f"too little traffic to judge it ({why}); see on_quiet in config/deploy.toml")
+    states.note(site.shell, f"promoted without a verdict, as on_quiet says: {why}")
+    step.end(f"no verdict, promoted as on_quiet says: {why}")
+
+
+def finish(site: Site, state: State, *, back: bool = False) -> None:
+    """Give the new version everything and let the old one end; that it shall be so is already written."""
+    new, old = state.coming, state.stable
+    with site.screen.step("promote") as step:
+        slots.end_lease(site.host, new)
+        proxy.route(site.host, site.stage, site.shell, state.slot_key, {state.slot(new): proxy.FULL})
+        slots.start_workers(site.host, site.stage, site.image(new), new, state.secrets[new])
+        step.end(f"{new} serves all requests")
+    if old and old != new:
+        with site.screen.step("drain") as step:
+            slots.stop(site.host, site.stage, old)
+            step.end(f"{old} has answered what it had")
+    rest = [version for version in state.past if version not in (new, old)]
+    mine = [old] if old and old != new else []
+    state.past = ([*rest, *mine] if back else [*mine, *rest])[: site.stage.keep - 1]
+    state.stable, state.coming, state.phase, state.share = new, "", "idle", 0
+    state.slots = {slot: version if version == new else "" for slot, version in state.slots.items()}
+    state.secrets = {v: held for v, held in state.secrets.items() if v in (new, *state.past)}
+    states.save(site.shell, state)
+    states.note(site.shell, f"{new} is stable")
+    prune(site, state)
+
+
+def undo(site: Site, state: State, why: str) -> None:
+    """Give all traffic to the stable version and stop the other one."""
+    gone = state.coming
+    with site.screen.step("take back") as step:
+        shares: proxy.Weights = {state.slot(state.stable): proxy.FULL} if state.stable else {}
+        proxy.route(site.host, site.stage, site.shell, state.slot_key, shares)
+        states.note(site.shell, f"took back {gone}: {why}")
+        if gone and gone != state.stable:
+            slots.stop(site.host, site.stage, gone)
+        state.slots = {slot: v if v == state.stable else "" for slot, v in state.slots.items()}
+        state.coming, state.phase, state.share = "", "idle", 0
+        states.save(site.shell, state)
+        step.end(f"{state.stable or 'nothing'} serves all requests")
+
+
+def recover(site: Site) -> State:
+    """Finish or undo what an earlier run left, and see that what is stable serves."""
+    state = states.read(site.shell)
+    if state.phase == "promoting" and revived(site, state):
+        states.note(site.shell, f"found {state.coming} on its way to stable: finishing")
+        finish(site, state)
+    elif state.phase != "idle":
+        undo(site, state, f"an earlier run ended while it was {state.phase}")
+    elif state.stable:
+        site.host.docker.containers.get(f"{site.host.name}-web-{state.stable}").start()
+        shares: proxy.Weights = {state.slot(state.stable): proxy.FULL}
+        proxy.route(site.host, site.stage, site.shell, state.slot_key, shares)
+    return state
+
+
+def revived(site: Site, state: State) -> bool:
+    """Whether a version that was about to become stable serves; its lease may have ended meanwhile."""
+    version = state.coming
+    try:
+        site.host.docker.containers.get(f"{site.host.name}-web-{version}").start()
+        slots.renew_lease(site.host, version)
+        slots.wait_ready(site.host, site.stage, site.shell, version, state.slot(version))
+    except (NotFound, APIError, Failed):
+        return False
+    return True
+
+
+def back(site: Site, version: str) -> None:
+    """Serve a version of before again; raise NotReady where it is not kept."""
+    state = recover(site)
+    wanted = version or next(iter(state.past), "")
+    if wanted not in state.past:
+        kept = ", ".join(state.past) or "none"
+        raise NotReady(f"{wanted or 'an earlier version'} is not kept here (kept: {kept}): deploy it anew")
+    arrive(site, state, wanted, (), back=True)
+
+
+def prune(site: Site, state: State) -> None:
+    """Remove containers, secrets and images of versions that are not kept."""
+    kept = {state.stable, *state.past}
+    with site.screen.step("prune") as step:
+        old = [c for role in ("web", "worker") for c in site.host.containers(role)]
+        old = [c for c in old if c.labels["deploy.version"] not in kept]
+        for held in old:
+            held.remove(force=True)
+        mine = {"label": f"{hosts.LABEL}={site.host.name}", "name": f"{site.host.name}-secrets-"}
+        for volume in site.host.docker.volumes.list(filters=mine):
+            if volume.name not in state.secrets.values():
+                with suppress(APIError):
+                    volume.remove()
+        for version in {c.labels["deploy.version"] for c in old}:
+            with suppress(NotFound, APIError):  # 409: another stage's container is made of it
+                site.host.docker.images.remove(site.image(version))
+        site.host.docker.images.prune(filters={"dangling": True, "until": "168h"})
+        step.end(f"{len(old)} containers removed; kept: {', '.join(sorted(kept))}")

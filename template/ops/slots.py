@@ -1,0 +1,179 @@
+"""The app's containers: a version in its slot, its workers, and the files that hold its secrets."""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Mapping
+from contextlib import suppress
+
+from docker.errors import NotFound
+from docker.models.containers import Container
+from prometheus_client.parser import text_string_to_metric_families
+
+from ops import proxy
+from ops.errors import Failed
+from ops.host import Host, tail, until
+from ops.lock import Shell
+from ops.stages import Stage
+from ops.state import Slot
+from ops.verdict import Sample
+
+USER = 10_001
+DATA, SECRETS = "/app/var", "/run/secrets"
+PORT = 8000
+LEASE = "/tmp/canary-lease"  # noqa: S108
+UNSAFE = ("leak", "output-pii", "output-toxicity")
+RESTARTS = 2
+
+
+def keep_secrets(host: Host, files: Mapping[str, bytes]) -> str:
+    """The volume that holds exactly these files, each readable by the app alone; made where it is missing."""
+    told = "".join(f"{name}\0{hashlib.sha256(value).hexdigest()}\n" for name, value in sorted(files.items()))
+    name = f"{host.name}-secrets-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    with suppress(NotFound):
+        host.docker.volumes.get(name)
+        return name
+    host.docker.volumes.create(name, labels=host.labels)
+    # Never started: the values go over the engine's socket into files, and are no program's argument.
+    helper = host.docker.containers.create(
+        host.tools, ["true"], labels={**host.labels, "deploy.role": "once"},
+        volumes={name: {"bind": SECRETS, "mode": "rw"}},
+    )  # fmt: skip
+    try:
+        helper.put_archive(SECRETS, packed(files))
+    except BaseException:
+        helper.remove(force=True)
+        host.docker.volumes.get(name).remove(force=True)
+        raise
+    helper.remove(force=True)
+    return name
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """A tar of files that only the app's user reads."""
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as tar:
+        for name, content in files.items():
+            item = tarfile.TarInfo(name)
+            item.size, item.mode, item.uid, item.gid = len(content), 0o400, USER, USER
+            tar.addfile(item, io.BytesIO(content))
+    return held.getvalue()
+
+
+def volumes(host: Host, secrets: str) -> dict[str, str]:
+    """What a container of the app sees: the data and its secrets."""
+    return {f"{host.name}-data": DATA, secrets: SECRETS}
+
+
+def start_web(host: Host, stage: Stage, image: str, version: str, slot: Slot, secrets: str) -> Container:
+    """Start a version in a slot; what is left of an earlier try goes."""
+    return start(host, stage, image, f"web-{version}", secrets, f"{host.name}-{slot}", {
+        "deploy.role": "web", "deploy.version": version, "deploy.slot": slot,
+    }, ["serve", "--host", "0.0.0.0", "--port", str(PORT)])  # fmt: skip  # noqa: S104
+
+
+def start_workers(host: Host, stage: Stage, image: str, version: str, secrets: str) -> None:
+    """Start a version's workers."""
+    told = {"deploy.role": "worker", "deploy.version": version}
+    for number in range(stage.workers):
+        start(host, stage, image, f"worker-{version}-{number}", secrets, "", told, ["worker"])
+
+
+def start(
+    host: Host, stage: Stage, image: str, part: str, secrets: str, alias: str, told: Mapping[str, str],
+    command: list[str],
+) -> Container:  # fmt: skip
+    """Start one container of the app: read-only, without privileges, with limits."""
+    if old := host.container(part):
+        old.remove(force=True)
+    shared = {name: {"bind": path, "mode": "ro" if path == SECRETS else "rw"}
+              for name, path in volumes(host, secrets).items()}  # fmt: skip
+    network = {host.name: host.docker.api.create_endpoint_config(aliases=[alias] if alias else None)}
+    held = host.docker.containers.create(
+        image, command, name=f"{host.name}-{part}", labels={**host.labels, **told}, volumes=shared,
+        network=host.name, networking_config=network, restart_policy={"Name": "unless-stopped"},
+        read_only=True, tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"],  # noqa: S108
+        security_opt=["no-new-privileges"], mem_limit=f"{stage.memory_mb}m", log_config=proxy.LOG,
+    )  # fmt: skip
+    held.start()
+    return held
+
+
+def wait_ready(host: Host, stage: Stage, shell: Shell, version: str, slot: Slot) -> None:
+    """Wait until HAProxy itself finds this container in the slot and its check passes; raise Failed."""
+    held, why = host.docker.containers.get(f"{host.name}-web-{version}"), ""
+
+    def settled() -> bool:
+        nonlocal why
+        held.reload()
+        why = fallen(held)
+        if why:
+            return True
+        at = held.attrs["NetworkSettings"]["Networks"][host.name]["IPAddress"]
+        found = proxy.seen(shell)[slot]
+        return found.state == "UP" and found.address == at
+
+    if not until(settled, stage.ready_s, every=0.25):
+        why = f"was not ready within {stage.ready_s:.0f} s"
+    if why:
+        raise Failed(f"{version} {why}; its last lines:\n{tail(held)}")
+
+
+def fallen(held: Container) -> str:
+    """Why a container cannot become ready any more, or nothing."""
+    if held.status in ("exited", "dead"):
+        return f"ended with exit code {held.attrs['State']['ExitCode']}"
+    return f"started {RESTARTS + 1} times" if held.attrs["RestartCount"] > RESTARTS else ""
+
+
+def stop(host: Host, stage: Stage, version: str) -> None:
+    """Stop a version's containers: what runs in them comes to its end, and they stay for a rollback."""
+    mine = [c for role in ("web", "worker") for c in host.containers(role)]
+    for held in (c for c in mine if c.labels["deploy.version"] == version):
+        with suppress(NotFound):
+            held.stop(timeout=stage.drain_s)
+
+
+def renew_lease(host: Host, version: str) -> None:
+    """Let a canary serve on for as long as its lease is."""
+    host.docker.containers.get(f"{host.name}-web-{version}").exec_run(["touch", LEASE])
+
+
+def end_lease(host: Host, version: str) -> None:
+    """Let a version serve without a lease."""
+    host.docker.containers.get(f"{host.name}-web-{version}").exec_run(["rm", "-f", LEASE])
+
+
+def sample(host: Host, shell: Shell, version: str, slot: Slot) -> Sample:
+    """A version's counters: failures as the proxy saw them, the rest as the app counts it.
+
+    Raises Failed where the version does not run, was started again, or shows no metrics.
+    """
+    held = host.docker.containers.get(f"{host.name}-web-{version}")
+    if held.status != "running" or held.attrs["RestartCount"]:
+        raise Failed(f"{version} is {held.status} after {held.attrs['RestartCount']} restarts:\n{tail(held)}")
+    found = proxy.seen(shell)[slot]
+    if found.state != "UP":
+        raise Failed(f"{version} is {found.state} for the proxy:\n{tail(held)}")
+    code, said = held.exec_run(["python", "-m", "app.probe", "/metrics"])
+    if code:
+        raise Failed(f"{version} shows no metrics: {said.decode(errors='replace').strip()[-200:]}")
+    return counted(said.decode(), found)
+
+
+def counted(text: str, found: proxy.Seen) -> Sample:
+    """The sample of a version from what its /metrics says and what the proxy saw."""
+    totals: dict[str, float] = {}
+    edges: dict[float, float] = {}
+    for one in (s for family in text_string_to_metric_families(text) for s in family.samples):
+        if one.name == "app_request_seconds_bucket":
+            edge = float(one.labels["le"])
+            edges[edge] = edges.get(edge, 0) + one.value
+        elif one.name != "app_guard_flags_total" or one.labels["flag"] in UNSAFE:
+            totals[one.name] = totals.get(one.name, 0) + one.value
+    if not edges:
+        raise Failed("/metrics has no app_request_seconds: is this the app's image?")
+    return Sample(
+        found.requests, found.failed, edges, totals.get("app_cost_usd_total", 0),
+        round(totals.get("app_model_failures_total", 0)), round(totals.get("app_guard_flags_total", 0)),
+    )  # fmt: skip
