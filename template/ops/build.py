@@ -51,7 +51,12 @@ def app(host: Host, image: str, extras: str, tell: Tell) -> None:
         return
     revision = git("rev-parse", "HEAD").decode().strip()
     at = git("show", "-s", "--format=%ct", "HEAD").decode().strip()
-    args = {"VERSION": image.rpartition(":")[2], "REVISION": revision, "SOURCE_DATE_EPOCH": at, "EXTRAS": extras}
+    args = {
+        "VERSION": image.rpartition(":")[2],
+        "REVISION": revision,
+        "SOURCE_DATE_EPOCH": at,
+        "EXTRAS": extras,
+    }
     with tempfile.TemporaryDirectory(prefix="build-") as folder:
         with tarfile.open(fileobj=BytesIO(git("archive", "--format=tar", "HEAD"))) as tar:
             tar.extractall(folder, filter="data")
@@ -100,7 +105,7 @@ def run(command: list[str], tell: Tell) -> None:
 
 
 def bring(host: Host, stage: Stage, image: str, tell: Tell) -> None:
-    """Have the version's image on a machine: built there, or here and then copied or pulled from a registry."""
+    """Have the version's image on a machine: built there, or here and copied, or through a registry."""
     if stage.build == "host":
         return app(host, image, stage.extras, tell)
     if host.has_image(image):

@@ -32,7 +32,9 @@ def deploy(stage: Name, as_json: Json = False) -> None:
 
 @cli.command()
 def rollback(
-    stage: Name, version: Annotated[str, typer.Argument(help="empty: the one before")] = "", as_json: Json = False
+    stage: Name,
+    version: Annotated[str, typer.Argument(help="empty: the one before")] = "",
+    as_json: Json = False,
 ) -> None:
     """Serve an earlier version again, at once. Data is not rolled back: see `ops restore`."""
     began = time.monotonic()
@@ -43,7 +45,9 @@ def rollback(
 def told(done: Done, stage: str, seconds: float, *, as_json: bool) -> None:
     """Where it serves, what it is, how long it took, and what comes next."""
     if as_json:
-        screen.emit(state="done", version=done.version, url=done.url, past=done.past, seconds=round(seconds, 1))
+        screen.emit(
+            state="done", version=done.version, url=done.url, past=done.past, seconds=round(seconds, 1)
+        )
         return
     out.print(f"\n{done.url}  {done.version}  {seconds:.0f} s")
     out.print(f"look:  uv run ops status {stage}    uv run ops logs -f {stage}")
@@ -75,18 +79,27 @@ def status(stage: Name, as_json: Json = False) -> None:
         if as_json:
             slots = {slot: {**vars(one), "version": state.slots[slot]} for slot, one in seen.items()}  # type: ignore[index]
             told = state.model_dump(exclude={"slot_key", "secrets", "slots"})
-            screen.emit(host=target, **told, slots=slots, audit=[json.loads(line) for line in lines], broken=broken)
+            screen.emit(
+                host=target, **told, slots=slots, audit=[json.loads(line) for line in lines], broken=broken
+            )
             continue
         table = Table("slot", "version", "proxy", "open", "requests", "failed", box=None, header_style="dim")
         for slot, one in seen.items():
             version = state.slots[slot] or "-"  # type: ignore[index]
             table.add_row(slot, version, one.state, str(one.open), f"{one.requests:,}", f"{one.failed:,}")
-        out.print(f"{target}: {state.stable or 'nothing'} is stable, {state.phase}; kept: {', '.join(state.past) or 'none'}")
+        out.print(
+            f"{target}: {state.stable or 'nothing'} is stable, {state.phase}; "
+            f"kept: {', '.join(state.past) or 'none'}"
+        )
         out.print(table)
         for line in map(json.loads, lines):
-            out.print(f"{line['at']}  {line['who']}  {line['said'].splitlines()[0]}", markup=False, style="dim")
+            out.print(
+                f"{line['at']}  {line['who']}  {line['said'].splitlines()[0]}", markup=False, style="dim"
+            )
         if broken:
-            out.print(f"the audit was changed: line {broken} does not follow from the one before it", style="red")
+            out.print(
+                f"the audit was changed: line {broken} does not follow from the one before it", style="red"
+            )
 
 
 @cli.command()

@@ -1,6 +1,5 @@
 """The commands of a deploy: which machines, in which order, and what is undone where one of them fails."""
 
-import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -9,10 +8,10 @@ from types import FrameType
 
 from docker.errors import APIError
 
-from ops import backups, build, doctor, lock, proxy, secrets, ship, slots, stages
+from ops import backups, build, doctor, lock, proxy, secrets, ship, stages
 from ops import host as hosts
 from ops import state as states
-from ops.errors import Failed, NotReady, OpsError
+from ops.errors import NotReady, OpsError
 from ops.host import Host
 from ops.lock import Shell
 from ops.screen import Screen
@@ -60,7 +59,10 @@ def opened(name: str, stage: Stage, screen: Screen, why: str) -> Iterator[list[S
     slug = build.project()
     with ExitStack() as held, interruptible():
         with screen.step("lock") as step:
-            sites = [held.enter_context(locked(target, f"{slug}-{name}", stage, screen, why)) for target in stage.hosts]
+            sites = [
+                held.enter_context(locked(target, f"{slug}-{name}", stage, screen, why))
+                for target in stage.hosts
+            ]
             step.end(", ".join(stage.hosts))
         with screen.step("proxy") as step:
             for site in sites:
@@ -88,7 +90,9 @@ def proxied(site: Site) -> None:
     except APIError as error:
         if "port is already allocated" not in str(error) and "address already in use" not in str(error):
             raise
-        raise NotReady(f"{site.host.target}: a port is taken ({hosts.reason(error)}): change it in config/deploy.toml") from error
+        raise NotReady(
+            f"{site.host.target}: a port is taken ({hosts.reason(error)}): change it in config/deploy.toml"
+        ) from error
 
 
 @contextmanager
@@ -148,7 +152,7 @@ def looked_at(name: str, target: str) -> Iterator[tuple[Host, Shell]]:
 
 
 def unlock(name: str) -> list[str]:
-    """Break the stage's lock on each machine; returns where there was one. Its owner can change nothing more."""
+    """Break the stage's lock on each machine; returns where there was one. Its owner changes nothing more."""
     broken = []
     for target in stages.load(name).hosts:
         with hosts.connect(target, f"{build.project()}-{name}") as host:

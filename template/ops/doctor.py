@@ -30,7 +30,9 @@ def examine(name: str) -> Iterator[Finding]:
 
 def here(name: str, stage: Stage) -> Iterator[Finding]:
     """The commit, its gate, config and secrets, and the tools of this machine."""
-    yield Finding(bool(shutil.which("docker")), "docker's command is here", "install Docker's client: it builds")
+    yield Finding(
+        bool(shutil.which("docker")), "docker's command is here", "install Docker's client: it builds"
+    )
     yield tried("the work tree is a commit", build.version)
     if stage.gate:
         yield gated()
@@ -63,17 +65,24 @@ def gated() -> Finding:
     except (ValueError, KeyError, NotReady) as error:
         return Finding(False, what, f"{place.as_posix()} cannot be read ({error}): {remedy}")
     if of != head:
-        return Finding(False, what, f"its last report is of {of[:12] or 'files that were not committed'}: {remedy}")
+        return Finding(
+            False, what, f"its last report is of {of[:12] or 'files that were not committed'}: {remedy}"
+        )
     return Finding(bool(passed), what, f"the report says no: see {place.parent.as_posix()}/report.html")
 
 
 def shared(name: str) -> None:
     """Raise NotReady where machines would each keep data of their own."""
-    given = {**settings.load(auth="open").model_dump(), **{k.lower(): v for k, v in secrets.values(name).items()}}
+    given = {
+        **settings.load(auth="open").model_dump(),
+        **{k.lower(): v for k, v in secrets.values(name).items()},
+    }
     for key, wanted in (("database_url", "postgresql"), ("limits_url", "redis"), ("cache_url", "redis")):
         value = str(given.get(f"app_{key}") or given[key])
         if not value.startswith(wanted):
-            raise NotReady(f"APP_{key.upper()} must be a {wanted} URL: uv run ops secrets set {name} APP_{key.upper()}")
+            raise NotReady(
+                f"APP_{key.upper()} must be a {wanted} URL: uv run ops secrets set {name} APP_{key.upper()}"
+            )
 
 
 def there(name: str, stage: Stage, target: str) -> Iterator[Finding]:
@@ -94,9 +103,15 @@ def room(host: Host) -> Iterator[Finding]:
     """Free space where the engine keeps its images, seen from a container once there is an image."""
     if not (images := host.docker.images.list(filters={"label": "org.opencontainers.image.version"})):
         return
-    said = hosts.once(host, images[0].id or "", ["-c", "import shutil; print(shutil.disk_usage('/').free)"], entry="python")
+    said = hosts.once(
+        host, images[0].id or "", ["-c", "import shutil; print(shutil.disk_usage('/').free)"], entry="python"
+    )
     free = int(said) / 1e9
-    yield Finding(free >= FREE_GB, f"{host.target}: {free:.1f} GB are free", f"{FREE_GB} GB are needed: docker system df")
+    yield Finding(
+        free >= FREE_GB,
+        f"{host.target}: {free:.1f} GB are free",
+        f"{FREE_GB} GB are needed: docker system df",
+    )
 
 
 def free_ports(host: Host, stage: Stage) -> Iterator[Finding]:
@@ -105,7 +120,9 @@ def free_ports(host: Host, stage: Stage) -> Iterator[Finding]:
     for held in host.docker.containers.list(ignore_removed=True):
         taken = wanted & set(published(held.ports.values()))
         if taken and held.name != f"{host.name}-edge":
-            yield Finding(False, f"port {min(taken)} is free", f"{held.name} has it: stop it, or change the port")
+            yield Finding(
+                False, f"port {min(taken)} is free", f"{held.name} has it: stop it, or change the port"
+            )
 
 
 def published(ports: Iterable[list[dict[str, str]] | None]) -> Iterator[int]:
@@ -119,5 +136,7 @@ def named(domain: str) -> Finding:
     try:
         found = socket.getaddrinfo(domain, 443)[0][4][0]
     except OSError as error:
-        return Finding(False, f"{domain} is known to DNS", f"{error}: add an A record with the machine's address")
+        return Finding(
+            False, f"{domain} is known to DNS", f"{error}: add an A record with the machine's address"
+        )
     return Finding(True, f"{domain} is {found}")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -10,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
 from docker import DockerClient
 from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
+from requests import RequestException
 
-from ops.errors import Failed, NotReady
+from ops.errors import Failed, Lost, NotReady
 
 LOCAL = "local"
 SOCKET = "/var/run/docker.sock"
@@ -25,8 +26,11 @@ CONNECT_S = 15
 LABEL = "deploy.app"
 # The remote `cat` ends with our input, however this process dies, and the connection with it. Missed beats
 # end a connection that hangs, and with it the lock.
-SSH = ["ssh", "-T", "-S", "none", "-o", "ControlMaster=no", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes",
-       "-o", f"ConnectTimeout={CONNECT_S}", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=2"]  # fmt: skip
+SSH = [
+    "ssh", "-T", "-S", "none", "-o", "ControlMaster=no", "-o", "BatchMode=yes",
+    "-o", "ExitOnForwardFailure=yes", "-o", f"ConnectTimeout={CONNECT_S}",
+    "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=2",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,19 @@ def connect(target: str, name: str, tools: str = "") -> Iterator[Host]:
     """The engine of `local` or `ssh://user@host` while the block runs; raise NotReady where there is none."""
     with tunnel(target) as url:
         try:
-            client = docker.DockerClient(base_url=url, version="auto", timeout=120)
+            client = DockerClient(base_url=url, version="auto", timeout=120)
             version = client.version()["ApiVersion"]
         except DockerException as error:
-            raise NotReady(f"{target}: no Docker engine answers ({reason(error)}); {remedy(target)}") from error
+            raise NotReady(
+                f"{target}: no Docker engine answers ({reason(error)}); {remedy(target)}"
+            ) from error
         if tuple(map(int, version.split("."))) < OLDEST_API:
             oldest = ".".join(map(str, OLDEST_API))
             raise NotReady(f"{target}: the engine's API is {version}, {oldest} is needed: update Docker")
         try:
             yield Host(target, client, url, name, tools)
+        except (DockerException, RequestException) as error:
+            raise Lost(f"{target}: the engine says: {reason(error)}") from error
         finally:
             client.close()
 
@@ -90,7 +98,7 @@ def remedy(target: str) -> str:
     return f"try: ssh {target} docker version (docs/first-deploy.md says how to prepare a machine)"
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """The last line of what a library says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
 
@@ -104,20 +112,22 @@ def tunnel(target: str) -> Iterator[str]:
     if not shutil.which("ssh"):
         raise NotReady("ssh is not installed: install OpenSSH's client")
     with tempfile.TemporaryDirectory(prefix="deploy-") as folder:
-        socket = Path(folder) / "docker.sock"
+        place = Path(folder) / "docker.sock"
         with (Path(folder) / "said").open("w+") as said:
             # In a session of its own, so that Ctrl-C reaches us alone and we can still tidy up.
             ssh = subprocess.Popen(
-                [*SSH, "-L", f"{socket}:{SOCKET}", target, "cat"],
+                [*SSH, "-L", f"{place}:{SOCKET}", target, "cat"],
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
             )  # fmt: skip
             try:
-                until(lambda: socket.exists() or ssh.poll() is not None, CONNECT_S + 5)
-                if not socket.exists():
+                until(lambda: place.exists() or ssh.poll() is not None, CONNECT_S + 5)
+                if not place.exists():
                     said.seek(0)
                     last = (said.read().strip().splitlines() or ["no answer"])[-1]
-                    raise NotReady(f"{target}: ssh: {last}; mend host, user and key until this works: ssh {target}")
-                yield f"unix://{socket}"
+                    raise NotReady(
+                        f"{target}: ssh: {last}; mend host, user and key until this works: ssh {target}"
+                    )
+                yield f"unix://{place}"
             finally:
                 ssh.kill()
                 ssh.wait()
@@ -132,8 +142,8 @@ def until(holds: Callable[[], bool], seconds: float, every: float = 0.1) -> bool
 
 
 def once(
-    host: Host, image: str, command: Sequence[str], *, entry: str = "", given: bytes = b"", network: str = "none",
-    volumes: Mapping[str, str] | None = None, seconds: float = 600,
+    host: Host, image: str, command: Sequence[str], *, entry: str = "", given: bytes = b"",
+    network: str = "none", volumes: Mapping[str, str] | None = None, seconds: float = 600,
 ) -> str:  # fmt: skip
     """What a container prints that runs one command and goes; `given` is its input, `volumes` name -> path.
 
@@ -141,8 +151,8 @@ def once(
     """
     shared = {name: {"bind": path, "mode": "rw"} for name, path in (volumes or {}).items()}
     held = host.docker.containers.create(
-        image, list(command), entrypoint=entry or None, network=network, volumes=shared, stdin_open=True, read_only=True,
-        tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"], security_opt=["no-new-privileges"],  # noqa: S108
+        image, list(command), entrypoint=entry or None, network=network, volumes=shared, stdin_open=True,
+        read_only=True, tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"], security_opt=["no-new-privileges"],  # noqa: S108
         labels={**host.labels, "deploy.role": "once"},
     )  # fmt: skip
     try:
@@ -158,10 +168,11 @@ def once(
 
 def send(held: Container, given: bytes) -> None:
     """Start a container and give it its whole input."""
-    socket = held.attach_socket(params={"stdin": 1, "stream": 1})
+    connection = held.attach_socket(params={"stdin": 1, "stream": 1})
     held.start()
-    socket._sock.sendall(given)
-    socket._sock.close()
+    connection._sock.sendall(given)
+    connection._sock.shutdown(socket.SHUT_WR)
+    connection.close()
 
 
 def tail(held: Container, lines: int = 12) -> str:

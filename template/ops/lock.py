@@ -58,19 +58,18 @@ def hold(host: Host, why: str) -> Iterator[Shell]:
         held.start()
         yield Shell(held)
     finally:
-        connection._sock.close()
+        connection.close()
         release(host)
 
 
 def take(host: Host, why: str) -> Container:
     """Make the lock's container, whose name nobody else can take."""
-    owner = f"{getpass.getuser()}@{socket.gethostname()}"
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    told = {"deploy.role": NAME, "deploy.owner": owner, "deploy.why": why, "deploy.at": at}
+    told = {"deploy.role": NAME, "deploy.owner": me(), "deploy.why": why, "deploy.at": now()}
     try:
         return host.docker.containers.create(
-            host.tools, ["cat"], name=f"{host.name}-{NAME}", stdin_open=True, auto_remove=True, network="none",
-            labels={**host.labels, **told}, volumes={f"{host.name}-state": {"bind": STATE, "mode": "rw"}},
+            host.tools, ["cat"], name=f"{host.name}-{NAME}", stdin_open=True, auto_remove=True,
+            network="none", labels={**host.labels, **told},
+            volumes={f"{host.name}-state": {"bind": STATE, "mode": "rw"}},
         )  # fmt: skip
     except APIError as error:
         if error.status_code != 409:
@@ -81,6 +80,16 @@ def take(host: Host, why: str) -> Container:
         for key, value in who.items():
             said = said.replace(f"{{{key}}}", value)
         raise Locked(f"{host.name} is locked {said}; wait, or break it with: ops unlock") from error
+
+
+def me() -> str:
+    """Who runs this, and where."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def release(host: Host) -> bool:

@@ -1,4 +1,4 @@
-"""The way in: Caddy with TLS at the edge, HAProxy with two slots behind it. A deploy changes weights, no file."""
+"""The way in: Caddy with TLS at the edge, HAProxy with two slots behind it."""
 
 import csv
 import io
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from docker.models.containers import Container
+
 from ops import state as states
 from ops.errors import Failed
-from ops.host import Host
+from ops.host import Host, tail, until
 from ops.lock import STATE, Shell
 from ops.stages import Stage, address
 from ops.state import SLOTS, Slot, State
@@ -21,6 +23,10 @@ LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 # A slot that is not named is closed: requests that run there come to their end.
 Weights = Mapping[Slot, int]
 FULL = 100
+# Where Caddy keeps its certificates.
+HOME = {"XDG_DATA_HOME": "/data", "XDG_CONFIG_HOME": "/data"}
+# A proxy that cannot read its file ends within this.
+STARTS_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def settings(shares: Weights, slot: Slot) -> list[str]:
 
 def config(host: Host, stage: Stage, key: str, shares: Weights) -> str:
     """HAProxy's file with these weights."""
-    words = {slot: f"{shares[slot]}" if slot in shares else "0 disabled" for slot in SLOTS}
+    words: dict[str, str] = {slot: f"{shares[slot]}" if slot in shares else "0 disabled" for slot in SLOTS}
     text = (FILES / CONFIG).read_text(encoding="utf-8")
     return Template(text).substitute(words, name=host.name, slot_key=key, drain_s=stage.drain_s)
 
@@ -93,15 +99,17 @@ def ensure(host: Host, stage: Stage, shell: Shell) -> None:
         state = states.read(shell)
         states.save(shell, state)
         shell.write(CONFIG, config(host, stage, state.slot_key, weights(state)))
-    start(host, "lb", ["haproxy", "-W", "-db", "-f", f"{STATE}/{CONFIG}"], stage.inside(host.target))
+    start(
+        host, "lb", ["/usr/sbin/haproxy", "-W", "-db", "-f", f"{STATE}/{CONFIG}"], stage.inside(host.target)
+    )
     if host.target == stage.hosts[0]:
         if not shell.read(EDGE):
             shell.write(EDGE, edge(host, stage))
-        start(host, "edge", ["caddy", "run", "--config", f"{STATE}/{EDGE}"], stage.ports)
+        start(host, "edge", ["/usr/bin/caddy", "run", "--config", f"{STATE}/{EDGE}"], stage.ports)
 
 
 def renew(host: Host, stage: Stage, shell: Shell) -> None:
-    """Start both proxies anew from infra/server as it is now, HAProxy first, while the edge holds what comes."""
+    """Start both proxies anew, from infra/server as it is now; the edge holds what comes meanwhile."""
     state = states.read(shell)
     shell.write(CONFIG, config(host, stage, state.slot_key, weights(state)))
     shell.write(EDGE, edge(host, stage))
@@ -117,12 +125,22 @@ def start(host: Host, part: str, command: list[str], ports: Mapping[str, tuple[s
     volumes = {f"{host.name}-state": STATE, f"{host.name}-tls": "/data"}
     held = host.container(part) or host.docker.containers.create(
         host.tools, command, name=f"{host.name}-{part}", network=host.name, ports=dict(ports),
-        labels={**host.labels, "deploy.role": part}, restart_policy={"Name": "unless-stopped"}, log_config=LOG,
-        stop_signal="SIGUSR1" if part == "lb" else "SIGTERM", security_opt=["no-new-privileges"],
+        labels={**host.labels, "deploy.role": part}, restart_policy={"Name": "unless-stopped"},
+        log_config=LOG, environment=HOME, security_opt=["no-new-privileges"], cap_drop=["ALL"], read_only=True,
+        stop_signal="SIGUSR1" if part == "lb" else "SIGTERM",
         volumes={name: {"bind": path, "mode": "rw"} for name, path in volumes.items()},
     )  # fmt: skip
-    if held.status != "running":
+    if held.status in ("created", "exited"):
         held.start()
+        until(lambda: falls(held), STARTS_S)
+    if falls(held):
+        raise Failed(f"{held.name} does not stay up; its last lines:\n{tail(held)}")
+
+
+def falls(held: Container) -> bool:
+    """Whether a proxy ends and is started again and again."""
+    held.reload()
+    return bool(held.attrs["State"]["Restarting"] or held.attrs["State"]["ExitCode"])
 
 
 def edge(host: Host, stage: Stage) -> str:

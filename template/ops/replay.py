@@ -22,7 +22,7 @@ Chosen = tuple[Feature, CaseSpec, float]
 
 
 def run(host: Host, stage: Stage, image: str, state: State) -> str:
-    """What came of asking the version in its slot; raise Failed where too many answers are worse than accepted."""
+    """What came of asking the version in its slot; raise Failed where too many are worse than accepted."""
     asked = list(chosen(stage.replay))
     wanted = {
         "url": f"http://{host.name}-lb:8080",
@@ -30,8 +30,8 @@ def run(host: Host, stage: Stage, image: str, state: State) -> str:
         "asks": [{"feature": feature.name, "inputs": case.inputs} for feature, case, _ in asked],
     }
     said = hosts.once(
-        host, image, ["-m", "app.replay"], entry="python", given=json.dumps(wanted).encode(), network=host.name,
-        volumes=slots.volumes(host, state.secrets[state.coming]),
+        host, image, ["-m", "app.replay"], entry="python", given=json.dumps(wanted).encode(),
+        network=host.name, volumes=slots.volumes(host, state.secrets[state.coming]),
     )  # fmt: skip
     answers = [json.loads(line) for line in said.splitlines() if line.startswith('{"status"')]
     faults = [fault for one, answer in zip(asked, answers, strict=True) if (fault := wrong(one, answer))]
@@ -65,4 +65,8 @@ def wrong(asked: Chosen, answer: Mapping[str, Any]) -> str:
     else:
         return f"{feature.name} {case.name}: HTTP {answer['status']} {body.get('detail', '')}"
     found = scorers.total(scorers.score(expected, given))
-    return f"{feature.name} {case.name}: {found:.2f}, accepted {accepted:.2f}" if found < accepted - SLACK else ""
+    return (
+        f"{feature.name} {case.name}: {found:.2f}, accepted {accepted:.2f}"
+        if found < accepted - SLACK
+        else ""
+    )

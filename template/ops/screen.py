@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 
 
 class Step(Protocol):
@@ -40,7 +40,9 @@ class Line:
     def tell(self, said: str, part: float | None = None) -> None:
         """Show the last word beside the bar."""
         total, done = (None, 0.0) if part is None else (1.0, part)
-        self.bar.update(self.task, total=total, completed=done, said=said.splitlines()[0][:60] if said else "")
+        self.bar.update(
+            self.task, total=total, completed=done, said=said.splitlines()[0][:60] if said else ""
+        )
 
     def end(self, said: str) -> None:
         """Keep what the line will say."""
@@ -57,8 +59,11 @@ class Terminal:
     def step(self, name: str) -> Iterator[Line]:
         """A bar while the step runs; then its line, with its seconds."""
         began = time.monotonic()
+        columns: tuple[ProgressColumn, ...]
         columns = TextColumn("  {task.description:<14}"), BarColumn(bar_width=24), TimeElapsedColumn()
-        with Progress(*columns, TextColumn("{task.fields[said]}"), console=self.out, transient=True) as bar:
+        columns += (TextColumn("{task.fields[said]}"),)
+        hidden = not self.out.is_terminal
+        with Progress(*columns, console=self.out, transient=True, disable=hidden) as bar:
             line = Line(bar, bar.add_task(name, total=None, said=""))
             try:
                 yield line

@@ -77,7 +77,7 @@ def arrive(site: Site, state: State, version: str, steps: Sequence[int], *, back
 
 
 def warm(site: Site, state: State) -> None:
-    """Start the version without traffic, wait until the proxy finds it ready, and let it answer golden cases."""
+    """Start the version without traffic, wait until the proxy finds it ready, let it answer golden cases."""
     slot, version = state.slot(state.coming), state.coming
     with site.screen.step("start") as step:
         slots.start_web(site.host, site.stage, site.image(version), version, slot, state.secrets[version])

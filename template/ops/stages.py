@@ -52,13 +52,17 @@ class Stage(Strict):
 
     hosts: list[str] = Field(default=["local"], min_length=1)
     domain: str = Field(default="", description="gets a certificate by ACME; `localhost` one of its own")
-    address: str = Field(default="", description="where the edge listens; empty: all with a domain, else 127.0.0.1")
+    address: str = Field(
+        default="", description="where the edge listens; empty: all with a domain, else 127.0.0.1"
+    )
     port: int = Field(default=80, gt=0, lt=65_536)
     https_port: int = Field(default=443, gt=0, lt=65_536)
     inner_port: int = Field(default=8080, gt=0, lt=65_536)
     build: Literal["host", "here", "registry"] = Field(default="host", description="where the image is built")
     registry: str = Field(default="", description="its name for the image, where the image goes through one")
-    extras: str = Field(default="", description="extras of pyproject.toml that the image holds: postgres redis")
+    extras: str = Field(
+        default="", description="extras of pyproject.toml that the image holds: postgres redis"
+    )
     memory_mb: int = Field(default=512, ge=128)
     workers: int = Field(default=1, ge=0, description="processes that answer what waits")
     keep: int = Field(default=3, ge=2, description="versions that stay for a rollback")

@@ -1,17 +1,14 @@
 """What runs where, on the server: one file, written before traffic moves, and the audit of who did what."""
 
-import getpass
 import hashlib
 import json
 import secrets
-import socket
-from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
 from ops.errors import NotReady
-from ops.lock import Shell
+from ops.lock import Shell, me, now
 
 FILE, AUDIT = "state.json", "audit.jsonl"
 Slot = Literal["blue", "green"]
@@ -23,7 +20,7 @@ FIRST = "0" * 64
 class State(BaseModel):
     """The versions of a stage. A later version of this program reads what an older one wrote.
 
-    `stable` serves; `coming` shall replace it, and is in `phase`; `share` is the percentage it was last given.
+    `stable` serves; `coming` shall replace it, and is in `phase`; `share` is the percentage it has.
     `secrets` names the volume of each version that is kept, `slot_key` opens the choice of a slot by header.
     """
 
@@ -66,10 +63,7 @@ def save(shell: Shell, state: State) -> None:
 def note(shell: Shell, said: str) -> None:
     """Add a line to the audit. Each holds the hash of the one before it, so that none can be lost unseen."""
     last = shell.run('tail -n 1 "$1" 2>/dev/null || true', f"/state/{AUDIT}").strip()
-    line = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"), "who": f"{getpass.getuser()}@{socket.gethostname()}",
-        "said": said, "after": digest(last) if last else FIRST,
-    }  # fmt: skip
+    line = {"at": now(), "who": me(), "said": said, "after": digest(last) if last else FIRST}
     shell.run('echo "$2" >>"$1" && sync "$1"', f"/state/{AUDIT}", json.dumps(line))
 
 

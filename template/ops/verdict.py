@@ -53,7 +53,8 @@ class Sample:
         return self.answered - round(within[0]) if within else 0
 
     def __str__(self) -> str:
-        return f"{self.requests} requests, {share(self.failed, self.requests):.1%} failed, p95 {self.p95_ms:.0f} ms"
+        failed = share(self.failed, self.requests)
+        return f"{self.requests} requests, {failed:.1%} failed, p95 {self.p95_ms:.0f} ms"
 
 
 def judge(new: Sample, old: Sample, rule: Canary) -> tuple[Word, str]:
