@@ -53,7 +53,5 @@ def test_shows_the_metrics_key_where_that_file_is(port, monkeypatch, capsys):
 
 def test_nobody_who_listens_is_a_failure_with_its_reason(port, monkeypatch, capsys):
     monkeypatch.setattr(probe, "PORT", 1)
-    assert run(monkeypatch, capsys, "/healthz") == (
-        1,
-        "ConnectionRefusedError: [Errno 111] Connection refused\n",
-    )
+    code, said = run(monkeypatch, capsys, "/healthz")
+    assert (code, said.partition(":")[0]) == (1, "ConnectionRefusedError")
