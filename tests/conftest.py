@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from tests import frontends
+from tests import engine, frontends
 from tests.frontends import Answer
 from tests.rendered import Project
 from tools import checkout
@@ -44,6 +45,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     if report.skipped:
         refuse_skip(report)
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the Docker engine of our own after the last test worker."""
+    if not hasattr(session.config, "workerinput"):
+        engine.stop()
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -102,6 +109,27 @@ def project(render: Callable[..., Project], tmp_path: Path) -> Callable[..., Pro
         return Project(tmp_path / "project", source.cache)
 
     return own
+
+
+@pytest.fixture(scope="session")
+def packed(render: Callable[..., Project], shared: Path) -> Path:
+    """Return the default project with its uv.lock, to be built and copied and not to be changed."""
+    target = shared / "packed"
+    with FileLock(shared / "packed.lock"):
+        if not target.exists():
+            half = shared / "packed.half"
+            shutil.copytree(render().root, half, ignore=shutil.ignore_patterns("uv.lock", "var"))
+            subprocess.run(["uv", "lock", "--quiet"], cwd=half, env=frontends.environment(), check=True)
+            half.rename(target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def app_image(packed: Path, shared: Path) -> str:
+    """Return the image of the default project; the first test worker builds it."""
+    engine.start()
+    with FileLock(shared / "image.lock"):
+        return engine.image(packed, "slipway-test/app:session")
 
 
 @pytest.fixture(scope="module")

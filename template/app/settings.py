@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     tenant_job_slots: int = Field(default=2, gt=0)
     lease_s: float = Field(default=15, gt=0)
     drain_s: float = Field(default=0, ge=0)
+    canary_lease_s: float = Field(default=20, gt=0)
     embed_batch: int = Field(default=64, gt=0)
     embed_wait_ms: float = Field(default=5, ge=0)
     alert_webhook: SecretStr = SecretStr("")

@@ -2,9 +2,12 @@
 
 import asyncio
 import hmac
+import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request
@@ -116,6 +119,9 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
         if request.app.state.draining:
             said = problems.problem(503, "draining", "this process is stopping", retry_after_s=1)
             return problems.respond(said)
+        if is_left_alone(plan.settings.canary_lease_s):
+            said = problems.problem(503, "left_alone", "nobody watches this canary", retry_after_s=5)
+            return problems.respond(said)
         held: Services = request.app.state.services
         if fault := await db.check(held.engine) or held.recorder.fault:
             return problems.respond(problems.problem(503, "not_ready", fault, retry_after_s=5))
@@ -134,6 +140,15 @@ def add_operations(app: FastAPI, plan: Plan) -> None:
     async def unknown(feature: str) -> None:
         known = ", ".join(sorted(plan.features)) or "none"
         raise NotFound(f"no feature '{feature[:40]}' (known: {known})")
+
+
+def is_left_alone(lease_s: float) -> bool:
+    """Whether this is a canary whose deploy has died: it renewed a file in the temporary folder."""
+    try:
+        renewed = (Path(tempfile.gettempdir()) / "canary-lease").stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return time.time() - renewed > lease_s
 
 
 async def on_app_error(_: Request, error: AppError) -> Response:

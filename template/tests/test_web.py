@@ -1,5 +1,9 @@
 """The HTTP face: answers, streams and refusals, as a client sees them."""
 
+import os
+import tempfile
+import time
+
 import pytest
 
 from tests import kit
@@ -142,6 +146,17 @@ async def test_is_not_ready_when_the_tables_are_gone(site):
     said = await site.http.get("/readyz")
     assert said.status_code == 503
     assert "app setup" in said.json()["detail"]
+
+
+@pytest.mark.parametrize(("age_s", "status"), [(0, 200), (19, 200), (21, 503)])
+async def test_a_canary_that_no_deploy_renews_leaves_the_traffic(site, tmp_path, monkeypatch, age_s, status):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    lease = tmp_path / "canary-lease"
+    lease.touch()
+    os.utime(lease, (time.time() - age_s,) * 2)
+    said = await site.http.get("/readyz")
+    assert said.status_code == status
+    assert said.json().get("code") == ("left_alone" if status == 503 else None)
 
 
 async def test_metrics_count_requests_by_outcome(site):
