@@ -1,4 +1,4 @@
-"""A real Docker engine: the one that answers, or our own while the tests run; and the base image of builds."""
+"""A real Docker Engine for the tests: one that answers, or dockerd started here; and a base image."""
 
 import os
 import shutil

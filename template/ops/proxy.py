@@ -126,7 +126,8 @@ def start(host: Host, part: str, command: list[str], ports: Mapping[str, tuple[s
     held = host.container(part) or host.docker.containers.create(
         host.tools, command, name=f"{host.name}-{part}", network=host.name, ports=dict(ports),
         labels={**host.labels, "deploy.role": part}, restart_policy={"Name": "unless-stopped"},
-        log_config=LOG, environment=HOME, security_opt=["no-new-privileges"], cap_drop=["ALL"], read_only=True,
+        log_config=LOG, environment=HOME, security_opt=["no-new-privileges"],
+        cap_drop=["ALL"], read_only=True,
         stop_signal="SIGUSR1" if part == "lb" else "SIGTERM",
         volumes={name: {"bind": path, "mode": "rw"} for name, path in volumes.items()},
     )  # fmt: skip
