@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -16,6 +17,8 @@ from ops.host import Host
 from ops.stages import Stage
 
 SERVER = Path("infra/server")
+# What the gate said goes into the image.
+REPORT = Path("var/reports/report.json")
 VERSION_LENGTH = 12
 Tell = Callable[[str], None]
 
@@ -49,17 +52,16 @@ def app(host: Host, image: str, extras: str, tell: Tell) -> None:
     """Build the app's image where the host does not hold it yet; raise Failed with the build's last lines."""
     if host.has_image(image):
         return
-    revision = git("rev-parse", "HEAD").decode().strip()
-    at = git("show", "-s", "--format=%ct", "HEAD").decode().strip()
-    args = {
-        "VERSION": image.rpartition(":")[2],
-        "REVISION": revision,
-        "SOURCE_DATE_EPOCH": at,
-        "EXTRAS": extras,
-    }
+    revision, created = git("show", "-s", "--format=%H %cI", "HEAD").decode().split()
+    version = image.rpartition(":")[2]
+    args = {"VERSION": version, "REVISION": revision, "CREATED": created, "EXTRAS": extras}
     with tempfile.TemporaryDirectory(prefix="build-") as folder:
         with tarfile.open(fileobj=BytesIO(git("archive", "--format=tar", "HEAD"))) as tar:
             tar.extractall(folder, filter="data")
+        if REPORT.exists():
+            place = Path(folder) / REPORT
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPORT, place)
         build(host.url, image, Path(folder), args, tell)
 
 

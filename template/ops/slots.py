@@ -94,6 +94,7 @@ def start(
         network=host.name, networking_config=network, restart_policy={"Name": "unless-stopped"},
         read_only=True, tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"],  # noqa: S108
         security_opt=["no-new-privileges"], mem_limit=f"{stage.memory_mb}m", log_config=proxy.LOG,
+        healthcheck=None if alias else {"test": ["NONE"]},
     )  # fmt: skip
     held.start()
     return held
