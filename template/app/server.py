@@ -7,6 +7,8 @@ import uvicorn
 from fastapi import FastAPI
 
 STOP_S = 60
+# Longer than a proxy keeps a connection that nobody uses: else it sends a request into one that just closes.
+KEEP_S = 150
 
 
 class Draining(uvicorn.Server):
@@ -30,6 +32,6 @@ def run(app: FastAPI, host: str, port: int, drain_s: float) -> None:
     """Serve until told to stop; requests that run come to their end, at most a minute long."""
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, server_header=False, timeout_graceful_shutdown=STOP_S,
-        access_log=False,
+        timeout_keep_alive=KEEP_S, access_log=False,
     )  # fmt: skip
     Draining(config, app, drain_s).run()
