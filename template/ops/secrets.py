@@ -29,10 +29,14 @@ PEPPER, METRICS = "APP_PEPPER", "APP_METRICS_KEY"
 
 
 def init(who: str) -> str:
-    """Let this person's key read the secrets; returns its public half."""
+    """Let this person's key read the secrets; raise NotReady with what to send to somebody who can."""
     public = sealed.own_key()
     if public not in sealed.recipients():
-        add_recipient(public, who)
+        try:
+            add_recipient(public, who)
+        except NotReady as error:
+            remedy = f"uv run ops secrets recipients --add {public} --who {who}"
+            raise NotReady(f"your new key reads nothing yet; a recipient must let it in: {remedy}") from error
     return public
 
 

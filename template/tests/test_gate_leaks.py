@@ -9,7 +9,7 @@ import yaml
 from gate import checks, leaks
 from tests import kit
 
-MIXED, HEX, LETTERS = "q7Rt2Lw9Zx4Vb6Np", "0f3a9c5e7b1d2846", "qRtLwZxVbNpKdFgH"
+MIXED, HEX, LETTERS = "q7Rt2Lw9Zx4Vb6Np", "0f3a" * 4, "qRtLwZxVbNpKdFgH"
 KEYS = {
     "openai": "sk-" + MIXED * 3,
     "openai project": "sk-" + "proj-" + f"{MIXED}_" * 6,

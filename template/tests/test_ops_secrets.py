@@ -85,6 +85,19 @@ def test_several_people_read_the_same_and_one_who_left_does_not(key, monkeypatch
         secrets.values("staging")
 
 
+def test_a_second_person_is_told_what_lets_their_key_in(tmp_path, monkeypatch, capsys):
+    secrets.init("anna")
+    secrets.put("staging", "APP_PEPPER", VALUE)
+    mine = str(sealed.key_file())
+    monkeypatch.setenv("AGE_KEY_FILE", str(tmp_path / "ben.txt"))
+    assert ops("init", "--who", "ben") == 2
+    words = capsys.readouterr().err.partition("uv run ops secrets ")[2].split()
+    monkeypatch.setenv("AGE_KEY_FILE", mine)
+    assert ops(*words) == 0
+    monkeypatch.setenv("AGE_KEY_FILE", str(tmp_path / "ben.txt"))
+    assert secrets.values("staging") == {"APP_PEPPER": VALUE}
+
+
 def test_the_last_recipient_cannot_go():
     secrets.init("anna")
     with pytest.raises(NotReady, match="nobody would be left"):
@@ -213,11 +226,6 @@ def test_a_key_that_is_none_is_a_message(key):
     key.write_text("AGE-SECRET-" + "KEY-1NONSENSE\n")
     with pytest.raises(NotReady, match=r"the key in AGE_KEY or .*key.txt cannot be used: "):
         secrets.init("anna")
-
-
-def test_nothing_is_known_in_a_project_without_the_folder(project):
-    assert not (project / "secrets").exists()
-    assert (secrets.kept(), sealed.recipients(), secrets.names()) == ([], {}, [])
 
 
 @pytest.mark.parametrize(

