@@ -14,7 +14,7 @@ from app.errors import ConfigError, Fault
 
 Model = TypeVar("Model", bound=BaseModel)
 # Keys of files whose values are never quoted in a message.
-SECRETS = ("keys", "pepper")
+SECRETS = ("keys", "pepper", "metrics_key", "alert_webhook", "smtp_url")
 
 
 class Strict(BaseModel):

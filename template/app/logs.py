@@ -1,19 +1,23 @@
 """Structured logs, one JSON object a line, with secrets and personal data taken out."""
 
 import logging
+import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
 
-from app import pii
+from app import pii, settings
 from app.settings import Settings
 
 HIDDEN = ("authorization", "key", "token", "password", "secret", "pepper", "cookie")
 QUIET = ("aiosqlite", "alembic", "httpcore2", "httpx2", "openai")  # they log parameters and whole bodies
+Redact = Callable[[str], str]
 TRUSTED = ("timestamp", "level", "logger", "id")
 
 
-def configure(settings: Settings) -> None:
+def configure(config: Settings) -> None:
     """Send every logger of this process through the same cleaning steps to stderr."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -22,16 +26,16 @@ def configure(settings: Settings) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        clean,
+        partial(clean, redactor(config)),
     ]
-    console = settings.log_format == "console"
+    console = config.log_format == "console"
     render = structlog.dev.ConsoleRenderer(colors=False) if console else structlog.processors.JSONRenderer()
     steps = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, render]
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=steps)
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     root = logging.getLogger()
-    root.handlers, root.level = [handler], logging.getLevelName(settings.log_level.upper())
+    root.handlers, root.level = [handler], logging.getLevelName(config.log_level.upper())
     for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
@@ -47,10 +51,17 @@ def cut_query(record: logging.LogRecord) -> bool:
     return True
 
 
-def clean(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def redactor(config: Settings) -> Redact:
+    """What takes this machine's secrets out of a text, and personal data."""
+    longest_first = sorted(settings.hidden(config), key=len, reverse=True)
+    known = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+    return lambda text: pii.redact(known.sub("[hidden]", text))
+
+
+def clean(redact: Redact, _: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
     """Hide values by their key's name, and personal data and API keys wherever they stand."""
     return {
-        name: "[hidden]" if is_hidden(name) else value if name in TRUSTED else scrub(value)
+        name: "[hidden]" if is_hidden(name) else value if name in TRUSTED else scrub(value, redact)
         for name, value in event.items()
         if name != "color_message"  # uvicorn's second copy of the message
     }
@@ -61,12 +72,12 @@ def is_hidden(name: str) -> bool:
     return any(part in HIDDEN for part in name.lower().replace("-", "_").split("_"))
 
 
-def scrub(value: Any) -> Any:
+def scrub(value: Any, redact: Redact = pii.redact) -> Any:
     """Redact text, however deep it lies."""
     if isinstance(value, str):
-        return pii.redact(value)
+        return redact(value)
     if isinstance(value, dict):
-        return {k: "[hidden]" if is_hidden(str(k)) else scrub(v) for k, v in value.items()}
+        return {k: "[hidden]" if is_hidden(str(k)) else scrub(v, redact) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [scrub(item) for item in value]
+        return [scrub(item, redact) for item in value]
     return value

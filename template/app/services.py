@@ -175,7 +175,7 @@ async def setup(found: Plan) -> None:
 async def start(found: Plan) -> AsyncIterator[Services]:
     """Open everything in the running loop; close it when the app ends."""
     if found.settings.auth == "required":
-        settings.pepper(found.settings)
+        settings.require(found.settings)
     if faults := [*models.verify(found.registry, found.settings.config_dir), *unindexed(found)]:
         raise ConfigError(faults)
     async with AsyncExitStack() as opened:

@@ -13,7 +13,7 @@ from gate.errors import GateError
 STEPS = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"]],
     "types": [["mypy"]],
-    "secrets": [["detect-secrets-hook", "--baseline", ".secrets.baseline"]],
+    "secrets": [["detect-secrets-hook", "--baseline", ".secrets.baseline"], ["gate.leaks"]],
     "tests": [["pytest", "-n", "auto", "--maxprocesses", "4"]],
 }
 
@@ -46,7 +46,7 @@ def program(name: str, *words: str) -> list[str]:
     module = modules.get(name, name)
     if not find_spec(module.partition(".")[0]):
         raise GateError(f"{name}: no module named {module}, so its check cannot run: uv sync")
-    more = project_files() if name == "detect-secrets-hook" else []
+    more = project_files() if name in ("detect-secrets-hook", "gate.leaks") else []
     return [sys.executable, "-m", module, *words, *more]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ops import secrets
+from ops import sealed, secrets
 from ops.errors import NotReady
 
 cli = typer.Typer(no_args_is_help=True, help="Secrets of each stage, encrypted with age and committed.")
@@ -22,14 +22,21 @@ def init(who: Who = "") -> None:
     """Make your key where you have none, and let it read the secrets."""
     public = secrets.init(who or getpass.getuser())
     out.print(f"your public key: {public}")
-    out.print(f"your private key: {secrets.key_file()}; keep a copy, nobody can replace it")
+    out.print(f"your private key: {sealed.key_file()}; keep a copy, nobody can replace it")
 
 
 @cli.command("set")
-def put(stage: Stage, name: str) -> None:
+def put(
+    stage: Stage,
+    name: str,
+    generate: Annotated[bool, typer.Option("--generate", help="random: a pepper, a key of your own")] = False,
+) -> None:
     """Set one value: it is asked for, or read from standard input, and never an argument."""
-    value = getpass.getpass(f"{name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
-    secrets.put(stage, name, value)
+    if generate:
+        secrets.generate(stage, name)
+    else:
+        asked = getpass.getpass(f"{name}: ") if sys.stdin.isatty() else sys.stdin.read()
+        secrets.put(stage, name, asked.removesuffix("\n"))
     out.print(f"{secrets.path(stage).as_posix()} written; commit it")
 
 
@@ -42,10 +49,10 @@ def edit(stage: Stage) -> None:
 
 @cli.command("list")
 def names(stage: Stage) -> None:
-    """The names of a stage's values, and which are still placeholders."""
-    empty = secrets.placeholders(stage)
-    for name in secrets.values(stage):
-        out.print(f"{name}{'  placeholder' if name in empty else ''}", markup=False)
+    """The names of a stage's values, and what is wrong with them."""
+    for name, value in secrets.values(stage).items():
+        said = secrets.fault(stage, name, value)
+        out.print(f"{name}: {said}" if said else name, markup=False, soft_wrap=True)
 
 
 @cli.command()
@@ -67,7 +74,7 @@ def recipients(
         secrets.add_recipient(add, who)
     if remove:
         told(secrets.remove_recipient(remove))
-    for public, name in secrets.recipients().items():
+    for public, name in sealed.recipients().items():
         out.print(f"{name}  {public}", markup=False, soft_wrap=True)
 
 

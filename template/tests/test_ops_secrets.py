@@ -1,6 +1,7 @@
 """Secrets of a stage: who can read them, what a file may hold, and where a value never stands."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from ops import cli, secrets
+from app import settings
+from ops import cli, sealed, secrets
 from ops.errors import NotReady
 from tests import kit
 
@@ -54,7 +56,7 @@ def test_the_private_key_is_its_owners_alone_and_is_never_replaced(key):
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     secrets.init("anna")
     assert key.read_text() == first
-    assert list(secrets.recipients().values()) == ["anna"]
+    assert list(sealed.recipients().values()) == ["anna"]
 
 
 @pytest.mark.skipif(not shutil.which("age"), reason="age is not installed (Debian: apt-get install age)")
@@ -63,8 +65,8 @@ def test_the_age_command_reads_and_writes_the_same_files(key):
     secrets.put("staging", "APP_PEPPER", VALUE)
     command = ["age", "--decrypt", "--identity", str(key), str(secrets.path("staging"))]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    recipient, place = next(iter(secrets.recipients())), str(secrets.path("other"))
-    subprocess.run(["age", "-a", "-r", recipient, "-o", place], input=text, check=True, text=True)
+    command = ["age", "-a", "-R", str(sealed.RECIPIENTS), "-o", str(secrets.path("other"))]
+    subprocess.run(command, input=text, check=True, text=True)
     assert secrets.values("other") == {"APP_PEPPER": VALUE}
 
 
@@ -81,6 +83,19 @@ def test_several_people_read_the_same_and_one_who_left_does_not(key, monkeypatch
     monkeypatch.setenv("AGE_KEY", str(other))
     with pytest.raises(NotReady, match=r"secrets/staging\.env\.age: cannot be read with your key"):
         secrets.values("staging")
+
+
+def test_a_second_person_is_told_what_lets_their_key_in(tmp_path, monkeypatch, capsys):
+    secrets.init("anna")
+    secrets.put("staging", "APP_PEPPER", VALUE)
+    mine = str(sealed.key_file())
+    monkeypatch.setenv("AGE_KEY_FILE", str(tmp_path / "ben.txt"))
+    assert ops("init", "--who", "ben") == 2
+    words = capsys.readouterr().err.partition("uv run ops secrets ")[2].split()
+    monkeypatch.setenv("AGE_KEY_FILE", mine)
+    assert ops(*words) == 0
+    monkeypatch.setenv("AGE_KEY_FILE", str(tmp_path / "ben.txt"))
+    assert secrets.values("staging") == {"APP_PEPPER": VALUE}
 
 
 def test_the_last_recipient_cannot_go():
@@ -100,16 +115,16 @@ def test_a_rotation_encrypts_anew_and_names_what_to_change_at_its_source(capsys)
 
 def test_comments_and_order_stay_where_a_value_is_set():
     secrets.init("anna")
-    secrets.write("staging", "# of the bank\nAPP_B=1\nAPP_A=2\n")
-    secrets.put("staging", "APP_B", "3")
-    assert secrets.read("staging").splitlines()[0] == "# of the bank"
-    assert list(secrets.values("staging").items()) == [("APP_B", "3"), ("APP_A", "2")]
+    sealed.write(secrets.path("staging"), "# of the bank\nAPP_DESCRIPTION=1\nAPP_TITLE=2\n")
+    secrets.put("staging", "APP_DESCRIPTION", "3")
+    assert sealed.read(secrets.path("staging")).splitlines()[0] == "# of the bank"
+    assert list(secrets.values("staging").items()) == [("APP_DESCRIPTION", "3"), ("APP_TITLE", "2")]
 
 
 @pytest.mark.parametrize("line", ["APP_X", "no line of a file", "app_x=1", "PATH=/evil", "APP_X='open"])
 def test_what_no_setting_can_be_is_refused_with_its_line_and_nothing_changes(monkeypatch, line):
     secrets.init("anna")
-    secrets.put("staging", "APP_A", "1")
+    secrets.put("staging", "APP_TITLE", "1")
     before = secrets.path("staging").read_bytes()
     editor = f"import sys; open(sys.argv[1], 'a').write({line!r})"
     kit.write("editor.py", editor)
@@ -125,15 +140,18 @@ def test_an_editor_that_fails_changes_nothing(monkeypatch):
     monkeypatch.setenv("VISUAL", "false")
     with pytest.raises(NotReady, match="false failed; nothing was changed"):
         secrets.edit("staging")
-    assert secrets.stages() == []
+    assert secrets.kept() == []
 
 
-def test_a_command_gets_the_values_in_its_environment_and_its_exit_code_is_ours():
+def test_a_command_gets_the_values_by_its_environment_alone_and_no_private_key(key, monkeypatch, capfd):
     secrets.init("anna")
-    secrets.put("staging", "APP_A", "seven")
-    program = "import os, sys; sys.exit(7 if os.environ['APP_A'] == 'seven' else 1)"
+    secrets.put("staging", "APP_TITLE", "seven")
+    monkeypatch.setenv("AGE_KEY", key.read_text())
+    program = "import os, sys; value = os.environ['APP_TITLE']; print(value, 'AGE_KEY' in os.environ, "
+    program += "value in str(sys.orig_argv)); sys.exit(7)"
     assert ops("run", "staging", "--", sys.executable, "-c", program) == 7
-    assert "APP_A" not in os.environ
+    assert capfd.readouterr().out == "seven False False\n"
+    assert "APP_TITLE" not in os.environ
 
 
 def test_an_export_is_files_that_the_owner_alone_reads_and_can_be_made_again(tmp_path):
@@ -145,15 +163,69 @@ def test_an_export_is_files_that_the_owner_alone_reads_and_can_be_made_again(tmp
     assert (found.name, found.read_text(), stat.S_IMODE(found.stat().st_mode)) == ("app_pepper", VALUE, 0o400)
 
 
-@pytest.mark.parametrize(
-    "value", ["", "changeme", "change-me", "TODO", "<your key>", "your-key-here", "xxxx"]
-)
-def test_a_placeholder_is_no_secret(value, capsys):
+@pytest.mark.parametrize("value", ["", "changeme", "TODO", "<your key>", "sk-..."])
+def test_a_value_that_the_app_refuses_is_named_is_not_set_and_enters_no_bundle(value, monkeypatch, capsys):
     secrets.init("anna")
-    secrets.write("staging", f"APP_A={value}\nAPP_B=real\n")
-    assert secrets.placeholders("staging") == ["APP_A"]
+    sealed.write(secrets.path("staging"), f"APP_METRICS_KEY={value}\nAPP_TITLE=real\nAPP_PEPER=x1\n")
     assert ops("list", "staging") == 0
-    assert capsys.readouterr().out.splitlines() == ["APP_A  placeholder", "APP_B"]
+    first, second, third = capsys.readouterr().out.splitlines()[-3:]
+    assert first.startswith("APP_METRICS_KEY: is a placeholder;")
+    assert first.endswith("; uv run ops secrets set staging APP_METRICS_KEY")
+    assert second == "APP_TITLE"
+    assert third == "APP_PEPER: is no setting; did you mean 'APP_PEPPER'?; uv run ops secrets edit staging"
+    given(monkeypatch, value)
+    assert ops("set", "staging", "APP_KEYS__OPENAI") == 2
+    with pytest.raises(
+        NotReady, match=r"(?s)staging\.env\.age: APP_METRICS_KEY: .*staging\.env\.age: APP_PEPER: "
+    ):
+        secrets.bundle("staging")
+
+
+def test_a_bundle_is_what_the_app_reads(project, monkeypatch):
+    secrets.init("anna")
+    for name, value in {"APP_PEPPER": VALUE, "APP_KEYS__OPENAI": "key-of-a-provider"}.items():
+        secrets.put("staging", name, value)
+    assert secrets.bundle("staging") == {
+        "app_pepper": VALUE.encode(),
+        "app_keys__openai": b"key-of-a-provider",
+    }
+    secrets.export("staging", project / "out")
+    monkeypatch.setattr(settings, "SECRETS", project / "out")
+    assert settings.secrets(settings.load()) == secrets.values("staging")
+
+
+def test_a_generated_value_is_random_and_replaces_none(capsys):
+    secrets.init("anna")
+    for stage in ("staging", "production"):
+        assert ops("set", stage, "APP_PEPPER", "--generate") == 0
+    made = [secrets.values(stage)["APP_PEPPER"] for stage in ("staging", "production")]
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in made)
+    assert made[0] != made[1]
+    assert not [value for value in made if value in capsys.readouterr().out]
+    assert ops("set", "staging", "APP_PEPPER", "--generate") == 2
+    assert secrets.values("staging")["APP_PEPPER"] == made[0]
+
+
+def test_what_a_stage_must_have_comes_from_its_canary_and_the_models():
+    kit.write("config/deploy.toml", "[stages.staging.canary]\nsteps = []\n[stages.production]\n")
+    kit.models(far="http://127.0.0.1:1")
+    kit.edit("config/models.toml", 'name = "far"', 'name = "far"\nkey = "openai"')
+    secrets.init("anna")
+    secrets.put("staging", "APP_PEPPER", VALUE)
+    assert secrets.missing("staging") == [
+        "APP_KEYS__OPENAI: uv run ops secrets set staging APP_KEYS__OPENAI",
+    ]
+    assert secrets.missing("production") == [
+        "APP_PEPPER: uv run ops secrets set production APP_PEPPER --generate",
+        "APP_METRICS_KEY: uv run ops secrets set production APP_METRICS_KEY --generate",
+        "APP_KEYS__OPENAI: uv run ops secrets set production APP_KEYS__OPENAI",
+    ]
+
+
+def test_a_key_that_is_none_is_a_message(key):
+    key.write_text("AGE-SECRET-" + "KEY-1NONSENSE\n")
+    with pytest.raises(NotReady, match=r"the key in AGE_KEY or .*key.txt cannot be used: "):
+        secrets.init("anna")
 
 
 @pytest.mark.parametrize(
@@ -165,10 +237,15 @@ def test_a_placeholder_is_no_secret(value, capsys):
         (["recipients", "--add", "age1x"], "say whose key it is: --who NAME"),
         (["recipients", "--remove", "eve"], "secrets/recipients.txt names no 'eve'"),
         (["run", "staging"], "say what to run"),
+        (["run", "staging", "--", "no-such-program"], "no-such-program cannot be started: No such file"),
         (["rotate"], "no age key in AGE_KEY or"),
     ],
 )
 def test_what_cannot_be_done_ends_with_2_and_says_why(capsys, words, said):
-    kit.write("secrets/staging.env.age", "not encrypted") if words == ["rotate"] else None
+    if words == ["rotate"]:
+        kit.write("secrets/staging.env.age", "not encrypted")
+    if "--" in words:
+        secrets.init("anna")
+        secrets.put("staging", "APP_TITLE", "x y")
     assert ops(*words) == 2
     assert said in capsys.readouterr().err
