@@ -1,5 +1,6 @@
-"""A real Docker Engine for the tests: one that answers, or dockerd started here; and a base image."""
+"""A real Docker engine: the one that answers, or one of our own; and the base image of builds."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def start() -> None:
             launch()
         if not docker("images", "--quiet", DEBIAN):
             docker("import", str(debian()), DEBIAN)
-        trust()
+        if not docker("images", "--quiet", BASE):
+            trust()
 
 
 def answers() -> bool:
@@ -110,6 +112,11 @@ def image(root: Path, tag: str, *words: str) -> str:
     return tag
 
 
+def layers(image: str) -> list[str]:
+    """Return the hashes of an image's layers."""
+    return list(json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", image)))
+
+
 @contextmanager
 def volume() -> Iterator[str]:
     """Return a volume that lives as long as the block."""
@@ -134,3 +141,11 @@ def container(*words: str) -> Iterator[str]:
 def port(name: str) -> int:
     """Return the port of this machine that leads to the container's one published port."""
     return int(docker("port", name).split(":")[-1])
+
+
+def until(is_true: Callable[[], bool], at_most_s: float = 60) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + at_most_s
+    while not is_true():
+        assert time.monotonic() < end, "it does not come true"
+        time.sleep(0.2)
