@@ -75,7 +75,10 @@ def stopped(host: Host, say: Callable[[str], None]) -> Iterator[None]:
     finally:
         for container in held:
             say(f"starting {container.name}")
-            container.start()
+            try:
+                container.start()
+            except DockerException as error:  # the others shall run again all the same
+                say(f"{container.name} does not start: {error}; try: docker start {container.name}")
 
 
 def ensure_nightly(host: Host, backup: Backup) -> None:

@@ -17,7 +17,7 @@ from ops.errors import NotReady
 from ops.host import Host
 from ops.stages import Backup
 
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+out, err = (Console(highlight=False, markup=False, soft_wrap=True, stderr=stderr) for stderr in (False, True))
 Name = Annotated[str, typer.Argument(metavar="STAGE", help="staging, production, ...")]
 Unsaved = Annotated[bool, typer.Option("--unsaved", help="the present is damaged: give it up")]
 At = Annotated[str, typer.Option(help="a tag like pre-<version>, an id, or latest")]
@@ -69,7 +69,7 @@ def drill(stage: Name, at: At = "latest") -> None:
     with opened(stage) as (machine, rules), err.status("restoring aside"):
         done = backups.drill(machine, rules, at)
     for said in done["differences"]:
-        err.print(said, style="red", markup=False)
+        err.print(said, style="red")
     if done["differences"]:
         raise typer.Exit(1)
     said = f"{done['rows']} rows in {done['tables']} tables are as they were saved"
