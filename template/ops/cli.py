@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from app.errors import AppError
-from ops import cli_deploy, cli_secrets
+from ops import cli_backup, cli_deploy, cli_secrets
 from ops import models as locks
 from ops import update as updates
 from ops.errors import OpsError
@@ -16,6 +16,7 @@ models = typer.Typer(no_args_is_help=True, help="Pin the models, and check that 
 cli.add_typer(cli_deploy.cli)
 cli.add_typer(models, name="models")
 cli.add_typer(cli_secrets.cli, name="secrets")
+cli_backup.register(cli)
 out, err = Console(), Console(stderr=True)
 
 

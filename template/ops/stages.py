@@ -43,6 +43,20 @@ class Canary(Strict):
         return steps
 
 
+class Backup(Strict):
+    """Where the stage is saved each night at `at` (UTC), and how many days, weeks and months stay.
+
+    All snapshots of the last `keep_daily` days stay, then one a week and one a month. In S3 nothing is removed:
+    the server's role there should not be able to (docs/backups.md).
+    """
+
+    repository: str = Field(default="disk", pattern=r"^(disk|s3:https?://[\w.-]+(:\d+)?/[\w./-]+)$")
+    at: str = Field(default="03:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    keep_daily: int = Field(default=7, ge=1)
+    keep_weekly: int = Field(default=4, ge=0)
+    keep_monthly: int = Field(default=6, ge=0)
+
+
 class Stage(Strict):
     """One stage: its machines (`local`, or ssh://user@host), the name that clients use, and its limits.
 
@@ -72,6 +86,7 @@ class Stage(Strict):
     replay_faults: float = Field(default=0.1, ge=0, lt=1, description="the share of them that may go wrong")
     gate: bool = Field(default=True, description="a green report of the gate for this commit is needed")
     canary: Canary = Canary()
+    backup: Backup = Backup()
 
     @field_validator("hosts")
     @classmethod
