@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     canary_lease_s: float = Field(default=20, gt=0)
     embed_batch: int = Field(default=64, gt=0)
     embed_wait_ms: float = Field(default=5, ge=0)
+    # Read by the container that saves the data (infra/server/restic.py).
+    backup_password: SecretStr = SecretStr("")
+    backup_s3_id: SecretStr = SecretStr("")
+    backup_s3_secret: SecretStr = SecretStr("")
     alert_webhook: SecretStr = SecretStr("")
     alert_email: str = ""
     smtp_url: SecretStr = SecretStr("")

@@ -1,18 +1,16 @@
 """uv run ops backup, restore and drill: what a stage holds, saved and brought back."""
 
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import backups, host, stages
+from ops import backups, build, host, lock, stages
 from ops.errors import NotReady
 from ops.host import Host
 from ops.stages import Backup
@@ -58,7 +56,8 @@ def restore(
         out.print(f"{found['id']} of {found['time'][:19]} UTC ({tags}) replaces what {stage} holds")
         if (confirm or typer.prompt("The stage's name, to confirm")) != stage:
             raise NotReady(f"that is not '{stage}'; nothing was changed")
-        done = backups.restore(machine, rules, found["id"], out.print, save=not unsaved)
+        with lock.hold(machine, f"restore {found['id']}"):
+            done = backups.restore(machine, rules, found["id"], out.print, save=not unsaved)
     saved = f"; undo: uv run ops restore {stage} --at {done['saved']}" if done["saved"] else ""
     out.print(f"restored {done['id']} and {done['files']} files in {done['seconds']} s{saved}")
     out.print(f"Code is as it was: uv run ops rollback {stage} if the snapshot is from before its migration")
@@ -96,7 +95,7 @@ def night(status: dict[str, Any] | None) -> str:
 def opened(stage: str) -> Iterator[tuple[Host, Backup]]:
     """The first machine of a stage, where its volumes are, and its rules for backups."""
     rules = stages.load(stage)
-    slug = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]["name"]
+    slug = build.project()
     with host.connect(rules.hosts[0], f"{slug}-{stage}") as machine:
         images = machine.docker.images.list(f"{slug}-server")
         if not images:

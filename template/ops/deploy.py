@@ -41,7 +41,7 @@ def deploy(name: str, screen: Screen) -> Done:
             return Done(version, stage.url, found[0].past)
         images(sites, version)
         everywhere(sites, found, version, files)
-        backups.ensure_nightly(sites[0].host, stage)
+        backups.ensure_nightly(sites[0].host, stage.backup)
         return Done(version, stage.url, states.read(sites[0].shell).past)
 
 

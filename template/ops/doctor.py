@@ -37,7 +37,8 @@ def here(name: str, stage: Stage) -> Iterator[Finding]:
     if stage.gate:
         yield gated()
     yield tried("features and config are right", lambda: services.plan(settings.load(auth="open")))
-    yield tried(f"secrets of {name} are complete", lambda: secrets.bundle(name))
+    yield tried(f"secrets of {name} can be used", lambda: secrets.bundle(name))
+    yield complete(name)
     if len(stage.hosts) > 1:
         yield tried("several hosts share PostgreSQL and Redis", lambda: shared(name))
 
@@ -50,6 +51,15 @@ def tried(what: str, check: object) -> Finding:
     except (AppError, OpsError) as error:
         return Finding(False, what, str(error))
     return Finding(True, what)
+
+
+def complete(name: str) -> Finding:
+    """Whether a stage has all that its app and its backups need."""
+    try:
+        lacking = secrets.missing(name)
+    except OpsError as error:
+        lacking = [str(error)]
+    return Finding(not lacking, f"secrets of {name} are complete", "; ".join(lacking))
 
 
 def gated() -> Finding:

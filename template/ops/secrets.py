@@ -25,7 +25,7 @@ FOLDER = Path("secrets")
 SUFFIX = ".env.age"
 NAME = re.compile(r"APP_[A-Z][A-Z0-9_]*")
 # The app needs them in every stage, and nobody has to choose them.
-PEPPER, METRICS = "APP_PEPPER", "APP_METRICS_KEY"
+PEPPER, METRICS, BACKUPS = "APP_PEPPER", "APP_METRICS_KEY", "APP_BACKUP_PASSWORD"
 
 
 def init(who: str) -> str:
@@ -120,14 +120,14 @@ def required(stage: str) -> list[str]:
     """The names that a stage must have: a canary is judged by /metrics, and each model needs its key."""
     metrics = [METRICS] if stages.load(stage).canary.steps else []
     keys = {model.key for model in models.load(settings.load().config_dir).models.values() if model.key}
-    return [PEPPER, *metrics, *sorted(f"APP_KEYS__{key.upper()}" for key in keys)]
+    return [PEPPER, BACKUPS, *metrics, *sorted(f"APP_KEYS__{key.upper()}" for key in keys)]
 
 
 def missing(stage: str) -> list[str]:
     """Each required name that a stage lacks, and the command that sets it."""
     present = checked(stage, sealed.read(path(stage)))
     lacking = [name for name in required(stage) if name not in present]
-    made = {PEPPER: " --generate", METRICS: " --generate"}
+    made = dict.fromkeys((PEPPER, BACKUPS, METRICS), " --generate")
     return [f"{name}: uv run ops secrets set {stage} {name}{made.get(name, '')}" for name in lacking]
 
 

@@ -46,8 +46,8 @@ class Canary(Strict):
 class Backup(Strict):
     """Where the stage is saved each night at `at` (UTC), and how many days, weeks and months stay.
 
-    All snapshots of the last `keep_daily` days stay, then one a week and one a month. In S3 nothing is removed:
-    the server's role there should not be able to (docs/backups.md).
+    All snapshots of the last `keep_daily` days stay, then one a week and one a month. In S3 nothing is
+    removed: the server's role there should not be able to (docs/backups.md).
     """
 
     repository: str = Field(default="disk", pattern=r"^(disk|s3:https?://[\w.-]+(:\d+)?/[\w./-]+)$")
