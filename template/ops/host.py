@@ -58,7 +58,7 @@ class Host:
     def containers(self, role: str) -> list[Container]:
         """The stage's containers of a role, stopped ones too; one that goes meanwhile is left out."""
         labels = [f"{LABEL}={self.name}", f"deploy.role={role}"]
-        return self.docker.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
+        return list(self.docker.containers.list(all=True, filters={"label": labels}, ignore_removed=True))
 
     def has_image(self, image: str) -> bool:
         """Whether the engine holds an image."""
@@ -158,7 +158,7 @@ def once(
     try:
         send(held, given)
         code = held.wait(timeout=seconds)["StatusCode"]
-        said = held.logs(stdout=True, stderr=False).decode(errors="replace")
+        said: str = held.logs(stdout=True, stderr=False).decode(errors="replace")
         if code:
             raise Failed(f"{' '.join(command)}: exit code {code}\n{tail(held)}")
         return said
