@@ -29,12 +29,13 @@ STOP_S = 30
 Json = dict[str, Any]
 
 
-def snapshot(host: Host, backup: Backup, tag: str) -> Json:
+def snapshot(host: Host, backup: Backup, tag: str, held: str = "") -> Json:
     """Save the stage under a tag while it runs; returns id, tags, rows, tables, bytes and seconds.
 
-    Raises NotReady with the last lines and the remedy: a deploy must then stop.
+    `held` is another volume of secrets than the one that the app uses. Raises NotReady with the last lines and
+    the remedy: a deploy must then stop.
     """
-    return dict(ask(host, backup, ["snapshot", tag]))
+    return dict(ask(host, backup, ["snapshot", tag], held))
 
 
 def every(host: Host, backup: Backup) -> list[Json]:
@@ -100,11 +101,11 @@ def status(host: Host) -> Json | None:
         return dict(json.load(member)) if member else None
 
 
-def ask(host: Host, backup: Backup, words: list[str]) -> Any:
+def ask(host: Host, backup: Backup, words: list[str], secrets_from: str = "") -> Any:
     """What the program says in a container of its own, which goes afterwards."""
     held = None
     try:
-        held = create(host, backup, words, f"{ROLE}-{words[0]}-{secrets.token_hex(3)}")
+        held = create(host, backup, words, f"{ROLE}-{words[0]}-{secrets.token_hex(3)}", secrets_from)
         held.start()
         code = held.wait(timeout=None)["StatusCode"]
         said = held.logs(stdout=True, stderr=False).decode(errors="replace").splitlines()
@@ -119,13 +120,14 @@ def ask(host: Host, backup: Backup, words: list[str]) -> Any:
             held.remove(force=True, v=True)
 
 
-def create(host: Host, backup: Backup, words: list[str], part: str) -> Container:
+def create(host: Host, backup: Backup, words: list[str], part: str, secrets_from: str = "") -> Container:
     """A container of the tools that sees the backups, the secrets and, but for a drill, the app's volume."""
     address = DISK if backup.repository == "disk" else backup.repository
     return host.docker.containers.create(
         host.tools, [*PROGRAM, "--repository", address, *words], name=f"{host.name}-{part}", user=USER,
         # restic knows its own locks by the name of the machine.
-        hostname=host.name[:63], network=network(host), mounts=mounts(host, data=words[0] != "drill"),
+        hostname=host.name[:63], network=network(host),
+        mounts=mounts(host, secrets_from or secrets_volume(host), data=words[0] != "drill"),
         read_only=True, tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"], security_opt=["no-new-privileges"],  # noqa: S108
         labels={**host.labels, "deploy.role": ROLE}, init=True,
         restart_policy={"Name": "always"} if part == ROLE else None,
@@ -139,13 +141,13 @@ def network(host: Host) -> str | None:
     return host.name if host.name in found else None
 
 
-def mounts(host: Host, *, data: bool) -> list[Mount]:
+def mounts(host: Host, secrets_from: str, *, data: bool) -> list[Mount]:
     """The volumes; the scratch of a drill is one without a name, which goes with its container."""
     found = [Mount(KEPT, f"{host.name}-backups"), Mount(SCRATCH, None)]
     if data:
         found.append(Mount(VAR, f"{host.name}-data"))
-    if name := secrets_volume(host):
-        found.append(Mount(SECRETS, name, read_only=True))
+    if secrets_from:
+        found.append(Mount(SECRETS, secrets_from, read_only=True))
     return found
 
 

@@ -43,7 +43,7 @@ def prepare(site: Site, state: State, version: str, files: Mapping[str, bytes]) 
         step.end(f"{len(files)} files, readable by the app alone")
     if state.stable:
         with site.screen.step("backup") as step:
-            saved = backups.snapshot(site.host, site.stage.backup, f"pre-{version}")
+            saved = backups.snapshot(site.host, site.stage.backup, f"pre-{version}", state.secrets[version])
             step.end(f"{saved['id']} pre-{version}: {saved['rows']:,} rows in {saved['tables']} tables")
     with site.screen.step("migrate") as step:
         shared = slots.volumes(site.host, state.secrets[version])
