@@ -1,6 +1,7 @@
 """Write what the gate saw: JSON for programs, Markdown for a pull request, HTML for a person."""
 
 import json
+import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,8 @@ def write(var: Path, runs: list[FeatureRun], verdicts: list[judge.Verdict], slic
     folder, at = var / FOLDER, datetime.now(UTC).isoformat(timespec="seconds")
     passed, said = not any(verdict.stops for verdict in verdicts), [vars(verdict) for verdict in verdicts]
     found = [feature(run, (slices or {}).get(run.feature.name, ())) for run in runs]
-    content = {"schema": SCHEMA, "at": at, "passed": passed, "verdicts": said, "features": found}
+    content = {"schema": SCHEMA, "at": at, "commit": commit(), "passed": passed, "verdicts": said}
+    content |= {"features": found}
     paper.save(folder / NAME, json.dumps(content, indent=1, ensure_ascii=False))
     if points := {label(run): point(run) for run in runs if run.of("golden")}:
         history.add(folder / history.NAME, history.Run(at=at, passed=passed, features=points))
@@ -33,6 +35,16 @@ def write(var: Path, runs: list[FeatureRun], verdicts: list[judge.Verdict], slic
     for name in PAGES:
         paper.write(folder / name, content | {"usual": stats.usual, "kept": baseline.SAID})
     return folder
+
+
+def commit() -> str:
+    """The commit that was judged; empty where the files differ from it, or without git."""
+    try:
+        changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True).stdout
+        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, check=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return "" if changed else head.strip()
 
 
 def measured(place: Path) -> dict[str, object]:

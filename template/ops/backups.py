@@ -32,7 +32,7 @@ Json = dict[str, Any]
 def snapshot(host: Host, backup: Backup, tag: str, held: str = "") -> Json:
     """Save the stage under a tag while it runs; returns id, tags, rows, tables, bytes and seconds.
 
-    `held` is another volume of secrets than the one that the app uses. Raises NotReady with the last lines and
+    `held` is another volume of secrets than the one the app uses. Raises NotReady with the last lines and
     the remedy: a deploy must then stop.
     """
     return dict(ask(host, backup, ["snapshot", tag], held))

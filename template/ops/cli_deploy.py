@@ -1,20 +1,22 @@
-"""uv run ops deploy, rollback, status, logs, ...: what runs on the stages' machines."""
+"""uv run ops deploy, rollback, status, logs, ...: what runs on the stages' machines.
+
+What takes seconds to import is imported by the commands that need it.
+"""
 
 import json
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import deploy as deploys
-from ops import doctor as doctors
-from ops import proxy, screen, stages
-from ops import state as states
-from ops.deploy import Done
+from ops import screen, stages
 from ops.errors import NotReady
 from ops.screen import Lines, Terminal
+
+if TYPE_CHECKING:
+    from ops.deploy import Done
 
 cli = typer.Typer()
 out = Console(highlight=False)
@@ -25,6 +27,8 @@ Json = Annotated[bool, typer.Option("--json", help="one JSON object a line, for 
 @cli.command()
 def deploy(stage: Name, as_json: Json = False) -> None:
     """Build this commit and bring it into service, with a canary that takes itself back."""
+    from ops import deploy as deploys
+
     began = time.monotonic()
     done = deploys.deploy(stage, Lines() if as_json else Terminal(out))
     told(done, stage, time.monotonic() - began, as_json=as_json)
@@ -37,12 +41,14 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Serve an earlier version again, at once. Data is not rolled back: see `ops restore`."""
+    from ops import deploy as deploys
+
     began = time.monotonic()
     done = deploys.rollback(stage, version, Lines() if as_json else Terminal(out))
     told(done, stage, time.monotonic() - began, as_json=as_json)
 
 
-def told(done: Done, stage: str, seconds: float, *, as_json: bool) -> None:
+def told(done: "Done", stage: str, seconds: float, *, as_json: bool) -> None:
     """Where it serves, what it is, how long it took, and what comes next."""
     if as_json:
         screen.emit(
@@ -58,6 +64,8 @@ def told(done: Done, stage: str, seconds: float, *, as_json: bool) -> None:
 @cli.command()
 def doctor(stage: Name) -> None:
     """Check that a stage can be deployed; changes nothing. Exit code 2 where it cannot."""
+    from ops import doctor as doctors
+
     bad = 0
     for one in doctors.examine(stage):
         bad += not one.ok
@@ -71,6 +79,10 @@ def doctor(stage: Name) -> None:
 @cli.command()
 def status(stage: Name, as_json: Json = False) -> None:
     """What serves on each machine, with which share, and the last lines of the audit."""
+    from ops import deploy as deploys
+    from ops import proxy
+    from ops import state as states
+
     for target in stages.load(stage).hosts:
         with deploys.looked_at(stage, target) as (_, shell):
             state, audit = states.read(shell), shell.read(states.AUDIT)
@@ -94,7 +106,10 @@ def status(stage: Name, as_json: Json = False) -> None:
         out.print(table)
         for line in map(json.loads, lines):
             out.print(
-                f"{line['at']}  {line['who']}  {line['said'].splitlines()[0]}", markup=False, style="dim"
+                f"{line['at']}  {line['who']}  {line['said'].splitlines()[0]}",
+                markup=False,
+                style="dim",
+                soft_wrap=True,
             )
         if broken:
             out.print(
@@ -110,6 +125,8 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n")] = 100,
 ) -> None:
     """What the app's containers wrote; of the version that started last."""
+    from ops import deploy as deploys
+
     target = stages.load(stage).hosts[0]
     with deploys.looked_at(stage, target) as (host, _):
         found = sorted(host.containers(part), key=lambda held: held.attrs["Created"])
@@ -125,6 +142,8 @@ def logs(
 @cli.command()
 def unlock(stage: Name) -> None:
     """Break a lock whose owner hangs; that deploy can then change nothing more."""
+    from ops import deploy as deploys
+
     broken = deploys.unlock(stage)
     out.print(f"unlocked: {', '.join(broken)}" if broken else "it was not locked")
 
@@ -132,6 +151,8 @@ def unlock(stage: Name) -> None:
 @cli.command("proxy-upgrade")
 def proxy_upgrade(stage: Name) -> None:
     """Start the proxies anew, after a change of infra/server or of the domain; in a quiet hour."""
+    from ops import deploy as deploys
+
     deploys.proxy_upgrade(stage, Terminal(out))
 
 
@@ -142,6 +163,8 @@ def destroy(
     data: Annotated[bool, typer.Option("--data", help="its database and backups on the machine too")] = False,
 ) -> None:
     """Remove a stage from its machines; you confirm by its name."""
+    from ops import deploy as deploys
+
     stages.load(stage)
     what = "all of it, its data and its backups there" if data else "all but its data and backups"
     if (confirm or typer.prompt(f"This removes {what}. Type '{stage}' to go on")) != stage:

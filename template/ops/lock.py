@@ -39,14 +39,19 @@ class Shell:
             raise Failed(f"{script.split()[0]}: exit code {code}: {text.strip()[-300:]}")
         return text
 
+    @staticmethod
+    def place(name: str) -> str:
+        """Where a file of the state is."""
+        return f"{STATE}/{name}"
+
     def read(self, name: str) -> str:
         """A file of the state, or nothing."""
-        return self.run('if [ -e "$1" ]; then cat "$1"; fi', f"{STATE}/{name}")
+        return self.run('if [ -e "$1" ]; then cat "$1"; fi', self.place(name))
 
     def write(self, name: str, text: str) -> None:
         """Replace a file of the state as a whole, and see it on the disk."""
         script = 'echo "$2" | base64 -d >"$1.new" && chmod 600 "$1.new" && sync "$1.new" && mv "$1.new" "$1"'
-        self.run(script, f"{STATE}/{name}", base64.b64encode(text.encode()).decode())
+        self.run(script, self.place(name), base64.b64encode(text.encode()).decode())
 
 
 @contextmanager

@@ -176,7 +176,7 @@ def test_the_page_is_one_file_that_needs_nothing_else(project):
 def test_the_json_has_a_version_and_these_keys(project):
     content = json.loads(page(runs.golden([1.0]), name="report.json"))
     assert content["schema"] == 1
-    assert list(content) == ["schema", "at", "passed", "verdicts", "features"]
+    assert list(content) == ["schema", "at", "commit", "passed", "verdicts", "features"]
     assert list(content["features"][0]) == [
         "name", "model", "prompt", "accepted", "datasets", "seconds", "slices", "cases",
     ]  # fmt: skip
