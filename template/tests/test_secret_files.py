@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from app import cli, logs, settings
+from app import logs, settings
 from app.errors import ConfigError
 from tests import kit
 
@@ -102,12 +102,11 @@ def test_a_long_placeholder_is_no_pepper():
         settings.require(settings.load())
 
 
-@pytest.mark.parametrize("words", [("serve",), ("worker",)])
-def test_neither_app_nor_worker_starts_with_a_placeholder(capsys, words):
+async def test_the_app_does_not_start_with_a_placeholder():
     put(app_pepper=kit.PEPPER, app_metrics_key="changeme")
-    kit.command(cli.main, "setup")
-    assert kit.command(cli.main, *words) == 2
-    assert "APP_METRICS_KEY: is a placeholder" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="APP_METRICS_KEY: is a placeholder"):
+        async with kit.site(auth="required"):
+            pass
 
 
 async def test_an_open_app_on_a_laptop_starts_with_one():
