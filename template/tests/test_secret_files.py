@@ -122,12 +122,20 @@ def test_no_secret_and_no_password_of_a_url_is_in_the_settings_text():
 
 
 def test_the_log_hides_secrets_and_passwords_of_urls_wherever_they_stand(capsys):
-    put(app_pepper=kit.PEPPER, app_keys__openai=KEY, app_database_url=URL, app_smtp_url="smtp://a:b@c")
+    put(
+        app_pepper=kit.PEPPER,
+        app_keys__openai=KEY,
+        app_database_url=URL,
+        app_smtp_url="smtp://a:{}@c".format("letter-box"),
+    )
     logs.configure(settings.load())
     try:
-        raise ValueError(f"{KEY} at {URL}, pass/w0rd-long, {kit.PEPPER}")
+        raise ValueError(f"{KEY} at {URL}, pass/w0rd-long, letter-box, {kit.PEPPER}")
     except ValueError:
         logging.getLogger("test").exception("a %s", KEY, extra={"deep": [{"a": KEY}]})
     shown = capsys.readouterr().err
-    assert "ValueError: [hidden] at postgresql+psycopg://app:[hidden]@db/app, [hidden], [hidden]" in shown
+    assert (
+        "ValueError: [hidden] at postgresql+psycopg://app:[hidden]@db/app, [hidden], [hidden], [hidden]"
+        in shown
+    )
     assert not [part for part in (KEY, "w0rd", kit.PEPPER.strip()) if part in shown]
