@@ -172,9 +172,10 @@ def secrets(settings: Settings) -> dict[str, str]:
 
 def hidden(settings: Settings) -> set[str]:
     """What no log may show: secrets, and the passwords in URLs; a short one would blank out other words."""
-    urls = " ".join(value for name, value in settings if name.endswith("_url") and isinstance(value, str))
-    passwords = re.findall(r"://[^/@\s]*?:([^@\s]+)@", urls)
-    values = {*secrets(settings).values(), *passwords, *map(unquote, passwords)}
+    urls = [value for name, value in settings if name.endswith("_url") and isinstance(value, str)]
+    whole = list(secrets(settings).values())
+    passwords = re.findall(r"://[^/@\s]*?:([^@\s]+)@", " ".join(urls + whole))
+    values = {*whole, *passwords, *map(unquote, passwords)}
     return {value for value in values if len(value) >= 8}
 
 

@@ -62,13 +62,18 @@ def seen(text: str) -> list[str]:
         ("serve", "secrets.d/app_database_url", f"no url {WORD}"),
         ("serve", "secrets.d/app_limits_url", URL),
         ("serve", "secrets.d/app_index_url", f"postgresql://app:{WORD}@127.0.0.1:no-port/app"),
+        ("serve", "secrets.d/app_metrics_key", "change" + "me"),
+        ("worker", "secrets.d/app_metrics_key", "change" + "me"),
         ("worker", "secrets.d/app_database_url", f"postgresql+psycopg://app:{WORD}@127.0.0.1:1/app"),
     ],
 )
-def test_a_start_that_fails_shows_no_secret(word, path, text):
+def test_what_the_app_cannot_start_with_ends_it_and_shows_no_secret(word, path, text):
     kit.write(path, text)
     running = app(word)
-    said, _ = running.communicate(timeout=60)
+    try:
+        said, _ = running.communicate(timeout=30)
+    finally:
+        running.kill()
     assert running.returncode
     assert said
     assert seen(said) == []
