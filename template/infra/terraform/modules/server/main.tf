@@ -1,6 +1,7 @@
 locals {
-  id   = "${var.name}-${var.stage}"
-  tags = { Name = local.id, app = var.name, stage = var.stage }
+  id      = "${var.name}-${var.stage}"
+  tags    = { Name = local.id, app = var.name, stage = var.stage }
+  machine = "${path.module}/../../../machine"
 }
 
 data "aws_ami" "debian" {
@@ -18,7 +19,7 @@ resource "aws_key_pair" "admin" {
 }
 
 resource "aws_security_group" "server" {
-  name        = local.id
+  name        = "server-${local.id}" # AWS refuses a name that begins with sg-
   description = "Web for everybody, SSH for the listed networks"
   tags        = local.tags
 }
@@ -52,8 +53,18 @@ resource "aws_instance" "server" {
   instance_type          = var.instance_type
   key_name               = aws_key_pair.admin.key_name
   vpc_security_group_ids = [aws_security_group.server.id]
-  user_data              = templatefile("${path.module}/cloud-init.yaml.tftpl", { ssh_public_key = var.ssh_public_key })
+  iam_instance_profile   = aws_iam_instance_profile.server.name
   tags                   = local.tags
+
+  user_data = templatefile("${path.module}/cloud-init.yaml.tftpl", {
+    ssh_public_key = var.ssh_public_key
+    files = {
+      # sshd takes the first value it reads, and images bring a 50-cloud-init.conf of their own.
+      "/etc/ssh/sshd_config.d/10-deploy.conf" = file("${local.machine}/sshd.conf")
+      "/etc/docker/daemon.json"               = file("${local.machine}/docker.json")
+      "/etc/apt/apt.conf.d/20auto-upgrades"   = file("${local.machine}/upgrades.conf")
+    }
+  })
 
   metadata_options {
     http_endpoint = "enabled"
@@ -66,6 +77,11 @@ resource "aws_instance" "server" {
     volume_type = "gp3"
     volume_size = var.disk_gb
     encrypted   = true
+  }
+
+  credit_specification {
+    # Unlimited, the default of t3, turns a busy month into a surprise on the bill.
+    cpu_credits = "standard"
   }
 
   lifecycle {

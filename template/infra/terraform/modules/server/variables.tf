@@ -34,3 +34,13 @@ variable "ssh_from" {
     error_message = "ssh_from: give IPv4 networks of /16 or smaller, best your own address as a /32."
   }
 }
+
+variable "github_repository" {
+  description = "owner/name of the repository whose deploy workflow may open port 22 for itself; empty: none."
+  type        = string
+  default     = ""
+  validation {
+    condition     = var.github_repository == "" || can(regex("^[\\w.-]+/[\\w.-]+$", var.github_repository))
+    error_message = "github_repository: write owner/name, without stars."
+  }
+}

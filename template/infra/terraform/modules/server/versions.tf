@@ -1,5 +1,5 @@
 terraform {
-  required_version = "~> 1.9"
+  required_version = "~> 1.6"
   required_providers {
     aws = {
       source  = "hashicorp/aws"
