@@ -22,7 +22,7 @@ import night  # noqa: E402
 import postgres_db  # noqa: E402
 import saving  # noqa: E402
 from restic import Refused, Repository  # noqa: E402
-from sqlite_files import SqliteFiles, Tables, differences, held, put  # noqa: E402
+from sqlite_files import SqliteFiles, Tables, held, put  # noqa: E402
 
 COPIES = "import sys; sys.path.insert(0, sys.argv[1]); import sqlite_files as s; from pathlib import Path; "
 
@@ -65,8 +65,10 @@ def test_a_copy_holds_whole_transactions_while_others_write(tmp_path: Path) -> N
     for number in range(4):
         folder = tmp_path / f"{number}"
         folder.mkdir()
+        already = count(tmp_path / "app.db")
         SqliteFiles(tmp_path).save(folder)
         seen.append(count(folder / "app.db"))
+        assert seen[-1] >= already
     for writer in writers:
         writer.join()
     assert [pairs for _, pairs in seen] == [2 * rows for rows, _ in seen]
@@ -108,6 +110,20 @@ def test_a_drill_finds_a_truncated_file_and_a_lost_one(saved: tuple[Path, Tables
     assert "jobs.db: usage is missing" in SqliteFiles(folder).drill(folder, tables)
 
 
+def test_a_drill_finds_a_damaged_index_that_no_row_shows(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection, connection:
+        connection.execute("create table t (a text unique)")
+        connection.executemany("insert into t values (?)", [(f"{number}",) for number in range(50)])
+    tables = held(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection:
+        [(page,)] = connection.execute("select rootpage from sqlite_master where type = 'index'")
+    with (tmp_path / "app.db").open("r+b") as file:
+        file.seek((page - 1) * 4096 + 2048)
+        file.write(b"x" * 2048)
+    [said] = SqliteFiles(tmp_path).drill(tmp_path, tables)
+    assert said.startswith("damaged: app.db: ")
+
+
 def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     for name, order in (("a.db", "asc"), ("b.db", "desc")):
         with closing(sqlite3.connect(tmp_path / name)) as connection, connection:
@@ -116,7 +132,6 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
             connection.executemany("insert into t values (?)", [(value,) for value in values])
     found = held(tmp_path)
     assert found["a.db: t"] == found["b.db: t"]
-    assert differences({"t": found["a.db: t"]}, {"t": found["b.db: t"]}) == []
 
 
 def test_a_restore_brings_back_what_a_migration_destroyed(saved: tuple[Path, Tables]) -> None:
