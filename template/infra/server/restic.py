@@ -13,7 +13,7 @@ S3_FILES = ("app_backup_s3_id", "app_backup_s3_secret")
 S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 NEW = "Is there a repository at the following location?"
 REMEDIES = {
-    "wrong password": "the repository was made with another APP_BACKUP_PASSWORD: put that one back",
+    "wrong password or no key": "it was made with another APP_BACKUP_PASSWORD: put that one back",
     "no space left": "free space on the machine (docker system df), or keep fewer backups",
     "Access Denied": "give the role of APP_BACKUP_S3_ID its rights on the bucket (docs/backups.md)",
     "Access Key Id": "mend APP_BACKUP_S3_ID and APP_BACKUP_S3_SECRET",
@@ -45,9 +45,7 @@ class Repository:
         password = self.secrets / OPENING
         if not password.is_file():
             raise Refused(f"no {password}: uv run ops secrets set STAGE {OPENING.upper()}, then deploy")
-        keys = {
-            name: self.secrets / file for name, file in S3_KEYS.items() if (self.secrets / file).is_file()
-        }
+        keys = {name: self.secrets / file for name, file in zip(S3_VARIABLES, S3_FILES, strict=True)}
         return {
             "PATH": os.environ["PATH"], "HOME": str(self.cache), "TMPDIR": str(self.cache),
             "RESTIC_REPOSITORY": self.url, "RESTIC_PASSWORD_FILE": str(password),
