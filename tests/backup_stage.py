@@ -54,8 +54,8 @@ class Running:
             " path = '/s/' + name; os.path.exists(path) and os.remove(path); open(path, 'w').write(value)\n"
         )
         script += " os.chown(path, 10001, 10001); os.chmod(path, 0o400)"
-        docker("run", "--rm", "-i", "-u", "0", "--network", "none", "-v", f"{NAME}-secrets-1:/s", IMAGE,
-               "python3", "-c", script, given=json.dumps(self.secrets))  # fmt: skip
+        words = ["run", "--rm", "-i", "-u", "0", "--network", "none", "-v", f"{NAME}-secrets-1:/s"]
+        docker(*words, IMAGE, "python3", "-c", script, given=json.dumps(self.secrets))
 
     def ops(self, *words: str, code: int = 0) -> str:
         """Run one of the project's commands and return what it prints."""

@@ -22,7 +22,7 @@ import night  # noqa: E402
 import postgres_db  # noqa: E402
 import saving  # noqa: E402
 from restic import Refused, Repository  # noqa: E402
-from sqlite_files import SqliteFiles, Tables, differences, held, put  # noqa: E402
+from sqlite_files import SqliteFiles, Tables, held, put  # noqa: E402
 
 COPIES = "import sys; sys.path.insert(0, sys.argv[1]); import sqlite_files as s; from pathlib import Path; "
 
@@ -58,6 +58,8 @@ def saved(tmp_path: Path) -> tuple[Path, Tables]:
 
 def test_a_copy_holds_whole_transactions_while_others_write(tmp_path: Path) -> None:
     fill(tmp_path / "app.db", 10)
+    reader = sqlite3.connect(tmp_path / "app.db")  # what is written stays in the log
+    reader.execute("select count(*) from usage").fetchall()
     writers = [threading.Thread(target=fill, args=(tmp_path / "app.db", 150)) for _ in range(2)]
     for writer in writers:
         writer.start()
@@ -65,12 +67,16 @@ def test_a_copy_holds_whole_transactions_while_others_write(tmp_path: Path) -> N
     for number in range(4):
         folder = tmp_path / f"{number}"
         folder.mkdir()
+        while (already := count(tmp_path / "app.db"))[0] < 50 * (number + 1):
+            pass
         SqliteFiles(tmp_path).save(folder)
         seen.append(count(folder / "app.db"))
+        assert seen[-1] >= already
     for writer in writers:
         writer.join()
+    reader.close()
     assert [pairs for _, pairs in seen] == [2 * rows for rows, _ in seen]
-    assert seen[0] < count(tmp_path / "app.db") == (310, 620)
+    assert count(tmp_path / "app.db") == (310, 620)
 
 
 def test_a_copy_is_the_same_rows_and_leaves_out_the_cache(saved: tuple[Path, Tables]) -> None:
@@ -108,6 +114,20 @@ def test_a_drill_finds_a_truncated_file_and_a_lost_one(saved: tuple[Path, Tables
     assert "jobs.db: usage is missing" in SqliteFiles(folder).drill(folder, tables)
 
 
+def test_a_drill_finds_a_damaged_index_that_no_row_shows(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection, connection:
+        connection.execute("create table t (a text unique)")
+        connection.executemany("insert into t values (?)", [(f"{number}",) for number in range(50)])
+    tables = held(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection:
+        [(page,)] = connection.execute("select rootpage from sqlite_master where type = 'index'")
+    with (tmp_path / "app.db").open("r+b") as file:
+        file.seek((page - 1) * 4096 + 2048)
+        file.write(b"x" * 2048)
+    [said] = SqliteFiles(tmp_path).drill(tmp_path, tables)
+    assert said.startswith("damaged: app.db: ")
+
+
 def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     for name, order in (("a.db", "asc"), ("b.db", "desc")):
         with closing(sqlite3.connect(tmp_path / name)) as connection, connection:
@@ -116,7 +136,6 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
             connection.executemany("insert into t values (?)", [(value,) for value in values])
     found = held(tmp_path)
     assert found["a.db: t"] == found["b.db: t"]
-    assert differences({"t": found["a.db: t"]}, {"t": found["b.db: t"]}) == []
 
 
 def test_a_restore_brings_back_what_a_migration_destroyed(saved: tuple[Path, Tables]) -> None:
@@ -139,9 +158,8 @@ def test_a_copy_that_differs_is_not_put_in_place(saved: tuple[Path, Tables]) -> 
 def test_a_database_that_is_open_is_not_replaced(
     saved: tuple[Path, Tables], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, _ = saved
+    folder, live = saved[0], saved[0].parent / "var" / "app.db"
     monkeypatch.setattr("sqlite_files.BUSY_S", 0.1)
-    live = folder.parent / "var" / "app.db"
     with closing(sqlite3.connect(live)) as connection:
         connection.execute("select count(*) from usage").fetchall()
         with pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -185,10 +203,7 @@ def open_log(path: Path) -> None:
     """Write rows that stay in the log, since the connection is never closed."""
     fill(path, 7)
     connection = sqlite3.connect(path)
-    connection.execute("insert into usage values (100, 'in the log')")
-    connection.execute("insert into pair values (100, 0)")
-    connection.execute("insert into pair values (100, 1)")
-    connection.commit()
+    connection.executescript("insert into usage values (100, ''); insert into pair values (100, 0), (100, 1)")
     globals()["kept"] = connection
 
 
@@ -220,9 +235,9 @@ def test_an_empty_volume_is_no_database(tmp_path: Path) -> None:
 
 
 def test_the_parts_of_a_database_url_reach_the_programs_of_postgres() -> None:
-    url = "postgresql+psycopg://app%40x:p%2Fw@db.internal:5433/desk?sslmode=require"
+    url = "postgresql+psycopg://app%40x:<p%2Fw>@db.internal:5433/desk?sslmode=require"
     found = postgres_db.environment(url)
-    assert (found["PGUSER"], found["PGPASSWORD"]) == ("app@x", "p/w")
+    assert (found["PGUSER"], found["PGPASSWORD"]) == ("app@x", "<p/w>")
     assert (found["PGHOST"], found["PGPORT"]) == ("db.internal", "5433")
     assert (found["PGDATABASE"], found["PGSSLMODE"]) == ("desk", "require")
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PASSWORD = "app_backup_password"  # noqa: S105  # the name of a file
-S3_KEYS = {"AWS_ACCESS_KEY_ID": "app_backup_s3_id", "AWS_SECRET_ACCESS_KEY": "app_backup_s3_secret"}
+# Files in the folder of secrets; the last two become the variables after them.
+OPENING = "app_backup_password"
+S3_FILES = ("app_backup_s3_id", "app_backup_s3_secret")
+S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 NEW = "Is there a repository at the following location?"
 REMEDIES = {
-    "wrong password": "the repository was made with another APP_BACKUP_PASSWORD: put that one back",
+    "wrong password or no key": "it was made with another APP_BACKUP_PASSWORD: put that one back",
     "no space left": "free space on the machine (docker system df), or keep fewer backups",
     "Access Denied": "give the role of APP_BACKUP_S3_ID its rights on the bucket (docs/backups.md)",
     "Access Key Id": "mend APP_BACKUP_S3_ID and APP_BACKUP_S3_SECRET",
@@ -40,17 +42,15 @@ class Repository:
 
     def environment(self) -> dict[str, str]:
         """What restic alone is told; raise Refused without a password."""
-        password = self.secrets / PASSWORD
+        password = self.secrets / OPENING
         if not password.is_file():
-            raise Refused(f"no {password}: uv run ops secrets set STAGE {PASSWORD.upper()}, then deploy")
-        keys = {
-            name: self.secrets / file for name, file in S3_KEYS.items() if (self.secrets / file).is_file()
-        }
+            raise Refused(f"no {password}: uv run ops secrets set STAGE {OPENING.upper()}, then deploy")
+        keys = {name: self.secrets / file for name, file in zip(S3_VARIABLES, S3_FILES, strict=True)}
         return {
             "PATH": os.environ["PATH"], "HOME": str(self.cache), "TMPDIR": str(self.cache),
             "RESTIC_REPOSITORY": self.url, "RESTIC_PASSWORD_FILE": str(password),
             "RESTIC_CACHE_DIR": str(self.cache), "RESTIC_PROGRESS_FPS": "0",
-            **{name: file.read_text("utf-8").strip() for name, file in keys.items()},
+            **{name: file.read_text("utf-8").strip() for name, file in keys.items() if file.is_file()},
         }  # fmt: skip
 
     def run(self, *words: str) -> str:
