@@ -113,7 +113,7 @@ def test_a_stop_signal_ends_it_while_it_starts(app_image: str, data: str) -> Non
 
 def stopped(name: str) -> str:
     """Stop a container, which must not take until it is killed; return its exit code."""
-    docker("stop", "--time", "30", name)
+    docker("stop", "-t", "30", name)
     return docker("inspect", "--format", "{{.State.ExitCode}}", name)
 
 
