@@ -138,6 +138,14 @@ def container(*words: str) -> Iterator[str]:
         docker("rm", "--force", "--volumes", name)
 
 
+def logs(name: str) -> str:
+    """Return what a container printed."""
+    command = ["docker", "logs", name]
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+    ).stdout
+
+
 def port(name: str) -> int:
     """Return the port of this machine that leads to the container's one published port."""
     return int(docker("port", name).split(":")[-1])

@@ -9,11 +9,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests import engine
+from tests.conftest import slow
 from tests.engine import docker
 
 MAX_MB = 400
@@ -21,18 +23,31 @@ PEPPER = ("--env", f"APP_PEPPER={'p' * 40}")
 MARKER = "marker-of-a-leaked-secret"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data(app_image: str) -> Iterator[str]:
-    """Return a volume with tables and indexes, as the options that mount it in a locked-down container."""
+    """Return a volume with tables and indexes."""
     with engine.volume() as name:
-        setup = [*options(name), app_image, "setup"]
-        docker("run", "--rm", *setup)
+        docker("run", "--rm", *options(name), app_image, "setup")
         yield name
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(app_image: str, data: str) -> Iterator[str]:
-    """Return the name of a container that serves."""
+    """Return the name of a container that serves and is healthy."""
+    with serving(app_image, data) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def key(served: str) -> str:
+    """Return the key of a tenant."""
+    docker("exec", served, "app", "tenant", "add", "client-one")
+    return docker("exec", served, "app", "tenant", "key", "client-one").split()[0]
+
+
+@contextmanager
+def serving(app_image: str, data: str) -> Iterator[str]:
+    """Run a container that serves until the block ends; return its name once it is healthy."""
     with engine.container(*options(data), "--publish", "127.0.0.1::8000", app_image) as name:
         engine.until(lambda: health(name) == "healthy")
         yield name
@@ -53,12 +68,6 @@ def inspect(image: str) -> dict[str, object]:
     return dict(json.loads(docker("image", "inspect", image))[0])
 
 
-def key(name: str) -> str:
-    """Make a tenant in a running container; return its key."""
-    docker("exec", name, "app", "tenant", "add", "client-one")
-    return docker("exec", name, "app", "tenant", "key", "client-one").split()[0]
-
-
 def ask(name: str, path: str, shown: str = "", body: object = None, **headers: str) -> tuple[int, str]:
     """Return status and body of what the served app says."""
     request = urllib.request.Request(f"http://127.0.0.1:{engine.port(name)}{path}")
@@ -73,11 +82,11 @@ def ask(name: str, path: str, shown: str = "", body: object = None, **headers: s
         return error.code, error.read().decode()
 
 
-def test_answers_on_a_read_only_root_without_any_right(served: str) -> None:
+def test_answers_on_a_read_only_root_without_any_right(served: str, key: str) -> None:
     question = {"question": "What is an error budget?"}
     assert ask(served, "/healthz") == (200, '{"status":"ok"}')
     assert ask(served, "/v1/answer", "", question)[0] == 401
-    status, said = ask(served, "/v1/answer", key(served), question)
+    status, said = ask(served, "/v1/answer", key, question)
     assert (status, json.loads(said)["output"]["answered"]) == (200, True)
 
 
@@ -89,21 +98,22 @@ def test_runs_as_nobody_and_may_write_its_data_alone(served: str) -> None:
         docker("exec", "--user", "0", served, "touch", "/app/new")
 
 
-def test_a_stop_signal_ends_it_cleanly(served: str) -> None:
-    assert stopped(served) == "143"
-    assert "Application shutdown complete" in docker("logs", served)
+def test_a_stop_signal_ends_it_cleanly(app_image: str, data: str) -> None:
+    with serving(app_image, data) as name:
+        assert stopped(name) == "143"
+        assert "Application shutdown complete" in engine.logs(name)
 
 
 def test_a_stop_signal_ends_it_while_it_starts(app_image: str, data: str) -> None:
     with engine.container(*options(data), app_image) as name:
         time.sleep(0.3)
         assert stopped(name) == "143"
-        assert "Application startup complete" not in docker("logs", name)
+        assert "Application startup complete" not in engine.logs(name)
 
 
 def stopped(name: str) -> str:
     """Stop a container, which must not take until it is killed; return its exit code."""
-    docker("stop", "--time", "30", name)
+    docker("stop", "-t", "30", name)
     return docker("inspect", "--format", "{{.State.ExitCode}}", name)
 
 
@@ -118,15 +128,18 @@ def test_a_canary_that_is_left_alone_says_so(served: str) -> None:
     assert ask(served, "/readyz")[0] == 200
     docker("exec", served, "touch", "--date", "-21 seconds", "/tmp/canary-lease")  # noqa: S108
     assert ask(served, "/readyz")[0] == 503
+    docker("exec", served, "rm", "/tmp/canary-lease")  # noqa: S108
 
 
-def test_a_worker_of_the_same_image_answers_what_waits(app_image: str, data: str, served: str) -> None:
-    shown, question = key(served), {"question": "What is an error budget?"}
-    status, said = ask(served, "/v1/answer", shown, question, Prefer="respond-async")
+def test_a_worker_of_the_same_image_answers_what_waits(
+    app_image: str, data: str, served: str, key: str
+) -> None:
+    question = {"question": "What is an error budget?"}
+    status, said = ask(served, "/v1/answer", key, question, Prefer="respond-async")
     assert status == 202
     place = f"/v1/results/{json.loads(said)['id']}"
     with engine.container(*options(data), "--no-healthcheck", app_image, "worker") as worker:
-        engine.until(lambda: ask(served, place, shown)[0] == 200)
+        engine.until(lambda: ask(served, place, key)[0] == 200)
         assert stopped(worker) == "0"
 
 
@@ -188,6 +201,7 @@ def test_says_what_it_is(packed: Path) -> None:
     assert not [line for line in config["Env"] if "APP_" in line]
 
 
+@slow
 def test_the_same_inputs_give_the_same_layers(packed: Path, tmp_path: Path, app_image: str) -> None:
     root = shutil.copytree(packed, tmp_path / "project", copy_function=shutil.copyfile)  # other dates
     for folder in (root / "app", root / "features"):
