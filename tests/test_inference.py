@@ -193,11 +193,12 @@ def test_other_weights_are_refused(project: Project, image: str, tmp_path: Path)
         shutil.copytree(project.root / folder, tmp_path / folder)
     weights = tmp_path / "var" / "models" / "model.gguf"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    command = ["docker", "run", "--rm", *engine.LOCKED_DOWN, *llama.mounts(tmp_path), image]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 3
-    assert done.stderr.startswith("refused to start: /models/model.gguf: its sha256 is ")
-    assert len(done.stderr.splitlines()) == 1
+    with engine.container(*engine.LOCKED_DOWN, *llama.mounts(tmp_path), image) as name:
+        engine.until(lambda: docker("inspect", "--format", "{{.State.Running}}", name) == "false")
+        assert docker("inspect", "--format", "{{.State.ExitCode}}", name) == "3"
+        logs = subprocess.run(["docker", "logs", name], capture_output=True, text=True, check=True)
+    assert logs.stderr.startswith("refused to start: /models/model.gguf: its sha256 is ")
+    assert len(logs.stderr.splitlines()) == 1
 
 
 def test_the_keyless_model_answers_in_a_container(app_image: str) -> None:
