@@ -213,10 +213,12 @@ def test_what_a_stage_must_have_comes_from_its_canary_and_the_models():
     secrets.init("anna")
     secrets.put("staging", "APP_PEPPER", VALUE)
     assert secrets.missing("staging") == [
+        "APP_BACKUP_PASSWORD: uv run ops secrets set staging APP_BACKUP_PASSWORD --generate",
         "APP_KEYS__OPENAI: uv run ops secrets set staging APP_KEYS__OPENAI",
     ]
     assert secrets.missing("production") == [
         "APP_PEPPER: uv run ops secrets set production APP_PEPPER --generate",
+        "APP_BACKUP_PASSWORD: uv run ops secrets set production APP_BACKUP_PASSWORD --generate",
         "APP_METRICS_KEY: uv run ops secrets set production APP_METRICS_KEY --generate",
         "APP_KEYS__OPENAI: uv run ops secrets set production APP_KEYS__OPENAI",
     ]
