@@ -4,8 +4,8 @@ import gzip
 import json
 import re
 import shutil
+import signal
 import tarfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -49,18 +49,14 @@ def key(served: str) -> str:
 def serving(app_image: str, data: str) -> Iterator[str]:
     """Run a container that serves until the block ends; return its name once it is healthy."""
     with engine.container(*options(data), "--publish", "127.0.0.1::8000", app_image) as name:
-        engine.until(lambda: health(name) == "healthy")
+        state = ("inspect", "--format", "{{.State.Health.Status}}", name)
+        engine.until(lambda: docker(*state) == "healthy")
         yield name
 
 
 def options(data: str) -> list[str]:
     """Return what locks a container down, with its one writable folder."""
     return [*engine.LOCKED_DOWN, *PEPPER, "--volume", f"{data}:/app/var"]
-
-
-def health(name: str) -> str:
-    """Return what the health check found last."""
-    return docker("inspect", "--format", "{{.State.Health.Status}}", name)
 
 
 def inspect(image: str) -> dict[str, object]:
@@ -106,9 +102,16 @@ def test_a_stop_signal_ends_it_cleanly(app_image: str, data: str) -> None:
 
 def test_a_stop_signal_ends_it_while_it_starts(app_image: str, data: str) -> None:
     with engine.container(*options(data), app_image) as name:
-        time.sleep(0.3)
+        process = Path("/proc", docker("inspect", "--format", "{{.State.Pid}}", name), "status")
+        engine.until(lambda: catches_sigterm(process.read_text()))
         assert stopped(name) == "143"
         assert "Application startup complete" not in engine.logs(name)
+
+
+def catches_sigterm(status: str) -> bool:
+    """Tell from /proc/<pid>/status whether a process handles SIGTERM, as its first lines make it do."""
+    (mask,) = re.findall(r"SigCgt:\s*([0-9a-f]+)", status)
+    return bool(int(mask, 16) & 1 << signal.SIGTERM - 1)
 
 
 def stopped(name: str) -> str:
