@@ -126,7 +126,7 @@ def create(host: Host, backup: Backup, words: list[str], part: str, secrets_from
     return host.docker.containers.create(
         host.tools, [*PROGRAM, "--repository", address, *words], name=f"{host.name}-{part}", user=USER,
         # restic knows its own locks by the name of the machine.
-        hostname=host.name[:63], network=network(host),
+        hostname=host.name[:63], network=network(host, backup),
         mounts=mounts(host, secrets_from or secrets_volume(host), data=words[0] != "drill"),
         read_only=True, tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"], security_opt=["no-new-privileges"],  # noqa: S108
         labels={**host.labels, "deploy.role": ROLE}, init=True,
@@ -135,8 +135,10 @@ def create(host: Host, backup: Backup, words: list[str], part: str, secrets_from
     )  # fmt: skip
 
 
-def network(host: Host) -> str | None:
-    """The stage's network, where its database may be."""
+def network(host: Host, backup: Backup) -> str | None:
+    """The stage's network; for S3 the machine's, whose role a container of another network does not get."""
+    if backup.repository.startswith("s3:"):
+        return "host"
     found = [network.name for network in host.docker.networks.list(names=[host.name])]
     return host.name if host.name in found else None
 

@@ -56,6 +56,11 @@ def told(done: "Done", stage: str, seconds: float, *, as_json: bool) -> None:
         )
         return
     out.print(f"\n{done.url}  {done.version}  {seconds:.0f} s")
+    if done.unreached:
+        said = (
+            f"it serves, but does not answer from here ({done.unreached}): see DNS, firewall and certificate"
+        )
+        out.print(f"{said}: uv run ops logs {stage} --part edge", style="yellow", soft_wrap=True)
     out.print(f"look:  uv run ops status {stage}    uv run ops logs -f {stage}")
     if done.past:
         out.print(f"back:  uv run ops rollback {stage}    (to {done.past[0]})")
@@ -137,6 +142,17 @@ def logs(
             return
         for piece in found[-1].logs(tail=lines, stream=True, follow=True):
             typer.echo(piece.decode(errors="replace"), nl=False)
+
+
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def app(ctx: typer.Context, stage: Name) -> None:
+    """Run a command of `app` where the stage serves: ops app production tenant list."""
+    from ops import deploy as deploys
+
+    with deploys.looked_at(stage, stages.load(stage).hosts[0]) as (host, shell):
+        code, said = deploys.ask_app(host, shell, ctx.args)
+    typer.echo(said, nl=False)
+    raise typer.Exit(code)
 
 
 @cli.command()

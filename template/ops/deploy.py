@@ -1,11 +1,12 @@
 """The commands of a deploy: which machines, in which order, and what is undone where one of them fails."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
 
+import httpx2
 from docker.errors import APIError
 
 from ops import backups, build, doctor, lock, proxy, secrets, ship, stages
@@ -19,6 +20,9 @@ from ops.ship import Site
 from ops.stages import Stage
 from ops.state import State
 
+# A first certificate takes seconds.
+REACHED_S = 20
+
 
 @dataclass(frozen=True)
 class Done:
@@ -27,6 +31,7 @@ class Done:
     version: str
     url: str
     past: list[str]
+    unreached: str = ""
 
 
 def deploy(name: str, screen: Screen) -> Done:
@@ -42,7 +47,27 @@ def deploy(name: str, screen: Screen) -> Done:
         images(sites, version)
         everywhere(sites, found, version, files)
         backups.ensure_nightly(sites[0].host, stage.backup)
-        return Done(version, stage.url, states.read(sites[0].shell).past)
+        done = Done(version, stage.url, states.read(sites[0].shell).past)
+    return replace(done, unreached=unreached(stage))
+
+
+def unreached(stage: Stage) -> str:
+    """Why the stage's URL does not answer from here; nothing where it does, or is not for us to reach."""
+    if stage.bind.startswith("127.") and stage.hosts[0] != hosts.LOCAL:
+        return ""
+    why = ""
+
+    def answers() -> bool:
+        nonlocal why
+        try:
+            # The deploy is done; whose certificate it is shows in the client's browser.
+            why = "" if httpx2.get(f"{stage.url}/healthz", timeout=5).is_success else "it does not say ok"
+        except httpx2.HTTPError as error:
+            why = hosts.reason(error)
+        return not why
+
+    hosts.until(answers, REACHED_S, every=1)
+    return why
 
 
 def check(name: str) -> str:
@@ -149,6 +174,15 @@ def looked_at(name: str, target: str) -> Iterator[tuple[Host, Shell]]:
         if held is None or held.status != "running":
             raise NotReady(f"{target}: nothing runs there yet: uv run ops deploy {name}")
         yield host, Shell(held)
+
+
+def ask_app(host: Host, shell: Shell, words: Sequence[str]) -> tuple[int, str]:
+    """Exit code and output of a command of `app` in the container that serves."""
+    held = host.container(f"web-{states.read(shell).stable}")
+    if held is None:
+        raise NotReady(f"{host.target}: nothing serves there")
+    code, said = held.exec_run(["app", *words])
+    return code, said.decode(errors="replace")
 
 
 def unlock(name: str) -> list[str]:

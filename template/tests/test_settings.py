@@ -83,6 +83,7 @@ def test_every_line_of_the_projects_app_toml_is_a_setting_with_its_default(monke
     lines = [line.partition("  #")[0] for line in re.findall(r"^# (\w+ = .*)$", shown, re.MULTILINE)]
     names = {line.partition(" = ")[0] for line in lines}
     secret = {"pepper", "keys", "metrics_key", "alert_webhook", "smtp_url"}
+    secret |= {"backup_password", "backup_s3_id", "backup_s3_secret"}
     plain = settings.Settings.model_fields.keys() - {"title", "description"} - secret
     assert names == plain
     assert settings.load(title="x").max_body_bytes > 0
