@@ -63,13 +63,12 @@ class Running:
         assert done.returncode == code, done.stdout
         return done.stdout
 
-    def python(self, script: str, *words: str) -> str:
+    def python(self, script: str, code: int = 0) -> str:
         """Run a script of the app's user on the stage's volumes, network and secrets."""
         mounts = ("data:/app/var", "backups:/backups", "secrets-1:/run/secrets")
         volumes = [word for mount in mounts for word in ("-v", f"{NAME}-{mount}")]
-        return docker(
-            "run", "--rm", "-i", "--network", NAME, *volumes, IMAGE, "python3", "-", *words, given=script
-        )
+        words = ["run", "--rm", "-i", "--network", NAME, *volumes, IMAGE, "python3", "-"]
+        return docker(*words, given=script, code=code)
 
     def sql(self, script: str) -> str:
         """Run SQL on the SQLite database; returns its rows."""
