@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,10 @@ def test_only_the_first_of_several_hosts_faces_the_clients(config):
     stage = stages.load("a")
     assert stage.inside("ssh://d@10.0.0.1") == {}
     assert stage.inside("ssh://d@10.0.0.2:2222") == {"8080/tcp": ("10.0.0.2", 8080)}
+
+
+def test_the_page_on_deploys_names_every_key():
+    text = Path("docs/deploy.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"`(\w+)`", text))
+    keys = {*stages.Stage.model_fields, *stages.Canary.model_fields} - {"canary", "backup"}
+    assert keys <= shown
