@@ -107,14 +107,14 @@ def prewarm(limit: Annotated[int, typer.Option(help="of each feature")] = 100) -
 
 
 @cli.command()
-def model(port: int = 8001) -> None:
+def model(host: str = "127.0.0.1", port: int = 8001) -> None:
     """Serve the keyless model with an OpenAI-compatible API."""
     import uvicorn
 
     from app.keyless.server import create_server
 
     out.print(f'base_url = "http://127.0.0.1:{port}/v1"')
-    uvicorn.run(create_server(), host="127.0.0.1", port=port, log_level="warning")
+    uvicorn.run(create_server(), host=host, port=port, log_level="warning")
 
 
 @cli.command()
