@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from tests.test_render import Render
 
 TEMPLATE = ROOT / "template"
-PACKAGES = ("app", "gate", "ops", "features")
+PACKAGES = ("app", "gate", "ops", "features", "infra")
 MODULES = sorted(
     path for folder in (*PACKAGES, "tests", "load") for path in (TEMPLATE / folder).rglob("*.py")
 )

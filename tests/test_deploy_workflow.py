@@ -88,7 +88,6 @@ def test_both_front_doors_run_what_a_person_runs(render: Render) -> None:
     assert [line for line in gitlab(render)[".deploy"]["script"] if " ops " in line] == COMMANDS
 
 
-@pytest.mark.xfail(reason="ops doctor and ops deploy are on their way", strict=True)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_exists_with_its_options(render: Render, command: str) -> None:
     words = command.split()[2:]
