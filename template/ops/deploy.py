@@ -90,9 +90,8 @@ def opened(name: str, stage: Stage, screen: Screen, why: str) -> Iterator[list[S
             ]
             step.end(", ".join(stage.hosts))
         with screen.step("proxy") as step:
-            for site in sites:
-                proxied(site)
-            step.end(f"{stage.url} leads to HAProxy")
+            notes = [note for site in sites if (note := proxied(site))]
+            step.end("; ".join([f"{stage.url} leads to HAProxy", *notes]))
         yield sites
 
 
@@ -108,8 +107,8 @@ def locked(target: str, name: str, stage: Stage, screen: Screen, why: str) -> It
             yield Site(host, stage, slug, shell, screen)
 
 
-def proxied(site: Site) -> None:
-    """See that the proxies run; raise NotReady where a port is taken."""
+def proxied(site: Site) -> str:
+    """See that the proxies run, and say where they are older than their files; raise NotReady for a port."""
     try:
         proxy.ensure(site.host, site.stage, site.shell)
     except APIError as error:
@@ -118,6 +117,9 @@ def proxied(site: Site) -> None:
         raise NotReady(
             f"{site.host.target}: a port is taken ({hosts.reason(error)}): change it in config/deploy.toml"
         ) from error
+    if proxy.is_current(site.host, site.stage, site.shell):
+        return ""
+    return f"{site.host.target} has older ones: uv run ops proxy-upgrade"
 
 
 @contextmanager

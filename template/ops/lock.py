@@ -12,14 +12,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
+from requests import RequestException
 
 from ops.errors import Failed, Locked, Lost
-from ops.host import Host
+from ops.host import Host, until
 
 NAME = "lock"
 STATE = "/state"
+# Between its making and its start a lock is nobody's.
+BORN_S = 3
 
 
 @dataclass(frozen=True)
@@ -57,34 +60,53 @@ class Shell:
 @contextmanager
 def hold(host: Host, why: str) -> Iterator[Shell]:
     """Hold the stage's lock while the block runs; raise Locked with who has it."""
-    held = take(host, why)
-    connection = held.attach_socket(params={"stdin": 1, "stream": 1})
+    held, connection = take(host, why), None
     try:
+        connection = held.attach_socket(params={"stdin": 1, "stream": 1})
         held.start()
         yield Shell(held)
     finally:
-        connection.close()
-        release(host)
+        if connection:
+            connection.close()
+        with suppress(DockerException, RequestException):  # ours alone: another one may have its name by now
+            held.remove(force=True)
 
 
 def take(host: Host, why: str) -> Container:
-    """Make the lock's container, whose name nobody else can take."""
-    told = {"deploy.role": NAME, "deploy.owner": me(), "deploy.why": why, "deploy.at": now()}
-    try:
-        return host.docker.containers.create(
-            host.tools, ["cat"], name=f"{host.name}-{NAME}", stdin_open=True, auto_remove=True,
-            network="none", labels={**host.labels, **told},
-            volumes={f"{host.name}-state": {"bind": STATE, "mode": "rw"}},
-        )  # fmt: skip
-    except APIError as error:
-        if error.status_code != 409:
-            raise
+    """Make the lock's container, whose name nobody else can take; raise Locked."""
+    for _ in range(2):
+        try:
+            return create(host, why)
+        except APIError as error:
+            if error.status_code != 409:
+                raise
         found = host.container(NAME)
-        who = found.labels if found else {}
-        said = "by {deploy.owner} since {deploy.at}: {deploy.why}" if who else "by somebody who just left"
-        for key, value in who.items():
-            said = said.replace(f"{{{key}}}", value)
-        raise Locked(f"{host.name} is locked {said}; wait, or break it with: ops unlock") from error
+        if found and until(lambda: lives(found), BORN_S):
+            owner, at, doing = (found.labels[f"deploy.{key}"] for key in ("owner", "at", "why"))
+            raise Locked(
+                f"{host.name} is locked by {owner} since {at}: {doing}; wait, or break it: ops unlock"
+            )
+        if found:  # its owner died before it lived
+            release(host)
+    raise Locked(f"{host.name} was locked a moment ago: try again")
+
+
+def create(host: Host, why: str) -> Container:
+    """A lock that is not yet held."""
+    told = {"deploy.role": NAME, "deploy.owner": me(), "deploy.why": why, "deploy.at": now()}
+    return host.docker.containers.create(
+        host.tools, ["cat"], name=f"{host.name}-{NAME}", stdin_open=True, auto_remove=True,
+        network="none", labels={**host.labels, **told},
+        volumes={f"{host.name}-state": {"bind": STATE, "mode": "rw"}},
+    )  # fmt: skip
+
+
+def lives(held: Container) -> bool:
+    """Whether a lock is held; one that is gone is not."""
+    with suppress(NotFound):
+        held.reload()
+        return bool(held.status == "running")
+    return False
 
 
 def me() -> str:

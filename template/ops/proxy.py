@@ -108,6 +108,14 @@ def ensure(host: Host, stage: Stage, shell: Shell) -> None:
         start(host, "edge", ["/usr/bin/caddy", "run", "--config", f"{STATE}/{EDGE}"], stage.ports)
 
 
+def is_current(host: Host, stage: Stage, shell: Shell) -> bool:
+    """Whether both proxies are of infra/server and of the stage as they are now."""
+    held = host.container("lb")
+    made_of = held.image.tags if held and held.image else []
+    has_edge = host.target == stage.hosts[0]
+    return host.tools in made_of and (not has_edge or shell.read(EDGE) == edge(host, stage))
+
+
 def renew(host: Host, stage: Stage, shell: Shell) -> None:
     """Start both proxies anew, from infra/server as it is now; the edge holds what comes meanwhile."""
     state = states.read(shell)

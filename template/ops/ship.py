@@ -186,7 +186,7 @@ def recover(site: Site) -> State:
     elif state.phase != "idle":
         undo(site, state, f"an earlier run ended while it was {state.phase}")
     elif state.stable:
-        site.host.docker.containers.get(f"{site.host.name}-web-{state.stable}").start()
+        revive(site, state, state.stable)
         shares: proxy.Weights = {state.slot(state.stable): proxy.FULL}
         proxy.route(site.host, site.stage, site.shell, state.slot_key, shares)
     return state
@@ -196,12 +196,21 @@ def revived(site: Site, state: State) -> bool:
     """Whether a version that was about to become stable serves; its lease may have ended meanwhile."""
     version = state.coming
     try:
-        site.host.docker.containers.get(f"{site.host.name}-web-{version}").start()
+        revive(site, state, version)
         slots.renew_lease(site.host, version)
         slots.wait_ready(site.host, site.stage, site.shell, version, state.slot(version))
     except (NotFound, APIError, Failed):
         return False
     return True
+
+
+def revive(site: Site, state: State, version: str) -> None:
+    """See that a version's container runs, made anew where somebody removed it."""
+    if held := site.host.container(f"web-{version}"):
+        held.start()
+    else:
+        slot, image = state.slot(version), site.image(version)
+        slots.start_web(site.host, site.stage, image, version, slot, state.secrets[version])
 
 
 def back(site: Site, version: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from app import files
 from app.files import Strict
@@ -96,6 +96,13 @@ class Stage(Strict):
             if not HOST.fullmatch(host):
                 raise ValueError(f"'{host}' is neither 'local' nor ssh://user@host")
         return hosts
+
+    @model_validator(mode="after")
+    def has_a_registry(self) -> "Stage":
+        """An image that goes through a registry has a name there."""
+        if self.build == "registry" and not self.registry:
+            raise ValueError("registry: is empty, but build is 'registry'")
+        return self
 
     @property
     def url(self) -> str:
