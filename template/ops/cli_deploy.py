@@ -62,7 +62,7 @@ def told(done: "Done", stage: str, seconds: float, *, as_json: bool) -> None:
         )
         out.print(f"{said}: uv run ops logs {stage} --part edge", style="yellow", soft_wrap=True)
     out.print(f"look:  uv run ops status {stage}    uv run ops logs -f {stage}")
-    if done.past:
+    if done.past and not done.is_back:
         out.print(f"back:  uv run ops rollback {stage}    (to {done.past[0]})")
 
 

@@ -32,6 +32,7 @@ class Done:
     url: str
     past: list[str]
     unreached: str = ""
+    is_back: bool = False
 
 
 def deploy(name: str, screen: Screen) -> Done:
@@ -119,7 +120,7 @@ def proxied(site: Site) -> str:
         ) from error
     if proxy.is_current(site.host, site.stage, site.shell):
         return ""
-    return f"{site.host.target} has older ones: uv run ops proxy-upgrade"
+    return f"infra/server changed: uv run ops proxy-upgrade ({site.host.target})"
 
 
 @contextmanager
@@ -165,7 +166,7 @@ def rollback(name: str, version: str, screen: Screen) -> Done:
         for site in sites:
             ship.back(site, version)
         state = states.read(sites[0].shell)
-        return Done(state.stable, stage.url, state.past)
+        return Done(state.stable, stage.url, state.past, is_back=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
@@ -81,7 +82,7 @@ def take(host: Host, why: str) -> Container:
             if error.status_code != 409:
                 raise
         found = host.container(NAME)
-        if found and until(lambda: lives(found), BORN_S):
+        if found and until(partial(lives, found), BORN_S):
             owner, at, doing = (found.labels[f"deploy.{key}"] for key in ("owner", "at", "why"))
             raise Locked(
                 f"{host.name} is locked by {owner} since {at}: {doing}; wait, or break it: ops unlock"

@@ -63,7 +63,7 @@ def arrive(site: Site, state: State, version: str, steps: Sequence[int], *, back
     states.save(site.shell, state)
     states.note(site.shell, f"{'roll back to' if back else 'deploy'} {version}; {before or 'nothing'} serves")
     try:
-        warm(site, state)
+        warm(site, state, tries=not back)
         for share in steps if before else ():
             canary(site, state, share)
         state.phase = "promoting"
@@ -77,7 +77,7 @@ def arrive(site: Site, state: State, version: str, steps: Sequence[int], *, back
     finish(site, state, back=back)
 
 
-def warm(site: Site, state: State) -> None:
+def warm(site: Site, state: State, *, tries: bool) -> None:
     """Start the version without traffic, wait until the proxy finds it ready, let it answer golden cases."""
     slot, version = state.slot(state.coming), state.coming
     with site.screen.step("start") as step:
@@ -87,7 +87,7 @@ def warm(site: Site, state: State) -> None:
         proxy.route(site.host, site.stage, site.shell, state.slot_key, proxy.weights(state))
         slots.wait_ready(site.host, site.stage, site.shell, version, slot)
         step.end("the proxy finds it ready")
-    if site.stage.replay:
+    if site.stage.replay and tries:
         with site.screen.step("golden cases") as step:
             image = site.image(version)
             step.end(replay.run(site.host, site.stage, image, state))
