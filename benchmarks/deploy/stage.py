@@ -233,7 +233,7 @@ def stub(stage: Stage, stream_s: float) -> Iterator[None]:
         port,
         "--answer",
         answer,
-    ]  # noqa: S104
+    ]
     with servers.started(
         command, f"http://127.0.0.1:{port}/", servers.CLIENT_CPU, servers.ROOT, stage.root.parent
     ):

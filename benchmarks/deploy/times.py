@@ -61,7 +61,11 @@ def took(stage: Stage) -> float:
     done = stage.deploy()
     if done.code:
         sys.exit(f"deploy: exit code {done.code}\n{done.said}")
-    steps = [f"{one['step']} {one['seconds']}" for one in done.events if one.get("state") == "done" and "step" in one]
+    steps = [
+        f"{one['step']} {one['seconds']}"
+        for one in done.events
+        if one.get("state") == "done" and "step" in one
+    ]
     print(f"{done.seconds:.1f} s: {', '.join(steps)}", file=sys.stderr, flush=True)
     return done.seconds
 

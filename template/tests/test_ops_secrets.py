@@ -212,16 +212,12 @@ def test_what_a_stage_must_have_comes_from_its_canary_and_the_models():
     kit.edit("config/models.toml", 'name = "far"', 'name = "far"\nkey = "openai"')
     secrets.init("anna")
     secrets.put("staging", "APP_PEPPER", VALUE)
-    assert secrets.missing("staging") == [
-        "APP_BACKUP_PASSWORD: uv run ops secrets set staging APP_BACKUP_PASSWORD --generate",
-        "APP_KEYS__OPENAI: uv run ops secrets set staging APP_KEYS__OPENAI",
-    ]
-    assert secrets.missing("production") == [
-        "APP_PEPPER: uv run ops secrets set production APP_PEPPER --generate",
-        "APP_BACKUP_PASSWORD: uv run ops secrets set production APP_BACKUP_PASSWORD --generate",
-        "APP_METRICS_KEY: uv run ops secrets set production APP_METRICS_KEY --generate",
-        "APP_KEYS__OPENAI: uv run ops secrets set production APP_KEYS__OPENAI",
-    ]
+    always = ["APP_PEPPER", "APP_BACKUP_PASSWORD", "APP_METRICS_KEY", "APP_KEYS__OPENAI"]
+    assert [said.partition(":")[0] for said in secrets.missing("production")] == always
+    assert [said.partition(":")[0] for said in secrets.missing("staging")] == [always[1], always[3]]
+    assert secrets.missing("production")[0].endswith(
+        "uv run ops secrets set production APP_PEPPER --generate"
+    )
 
 
 def test_a_key_that_is_none_is_a_message(key):
