@@ -64,7 +64,7 @@ def note(shell: Shell, said: str) -> None:
     """Add a line to the audit. Each holds the hash of the one before it, so that none can be lost unseen."""
     last = shell.run('tail -n 1 "$1" 2>/dev/null || true', shell.place(AUDIT)).strip()
     line = {"at": now(), "who": me(), "said": said, "after": digest(last) if last else FIRST}
-    shell.run('echo "$2" >>"$1" && sync "$1"', shell.place(AUDIT), json.dumps(line))
+    shell.run('printf "%s\\n" "$2" >>"$1" && sync "$1"', shell.place(AUDIT), json.dumps(line))
 
 
 def broken(audit: str) -> int:

@@ -74,7 +74,7 @@ def test_without_the_lock_nothing_is_written(shell, tmp_path):
 
 
 def test_a_word_of_the_audit_is_a_word_and_no_program(shell, tmp_path):
-    states.note(shell, 'it\'s $(touch evil) `touch evil`; "quoted"')
+    states.note(shell, 'it\'s $(touch evil) `touch evil`; "quoted"\nand of two lines \\n')
     assert states.broken(shell.read(states.AUDIT)) == 0
     assert not Path("evil").exists()
     assert not (tmp_path / "evil").exists()
