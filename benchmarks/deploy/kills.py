@@ -18,7 +18,7 @@ STEPS = [5, 25]
 
 @dataclass(frozen=True)
 class Point:
-    """Where the deploy is killed: when a step is so far, or so many seconds later; of a bad version or not."""
+    """Where a deploy is killed: when a step is so far, or seconds later; a fault is that of its version."""
 
     step: str
     state: str = "done"
@@ -72,7 +72,10 @@ class Killed:
     def is_met(self) -> bool:
         """Whether it was killed, came right in the second run, and nobody noticed."""
         is_right = (self.after["stable"] == self.version) != bool(self.point.fault)
-        settled = self.after["phase"] == "idle" and self.running == [f"web {self.after['stable']}", f"worker {self.after['stable']}"]
+        settled = self.after["phase"] == "idle" and self.running == [
+            f"web {self.after['stable']}",
+            f"worker {self.after['stable']}",
+        ]
         return self.code == -9 and self.again.code == self.wanted and is_right and settled and not self.ours
 
 
@@ -131,12 +134,14 @@ def every(stage: Stage, load: Load, names: list[str]) -> Iterator[Killed]:
 def table(found: list[Killed]) -> str:
     """The kills as a table, and their sum."""
     head = (
-        "| killed at | lock free, ms | found | the second run | s | serve then | requests | failed | by us | met |\n"
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|---|"
+        "| killed at | lock free, ms | found | the second run | s | serve then | requests | failed | by us | "
+        "met |\n|---|---:|---|---:|---:|---:|---:|---:|---:|---|"
     )
     asked = sum(one.seen.told["requests"] for one in found)
     failed, ours = sum(len(one.seen.failures) for one in found), sum(one.ours for one in found)
-    total = f"{len(found)} kills: {asked:,} requests, {failed} failed, {ours} of them (and of the streams) by us."
+    total = (
+        f"{len(found)} kills: {asked:,} requests, {failed} failed, {ours} of them (and of the streams) by us."
+    )
     return "\n".join([head, *map(line, found), "", total])
 
 
@@ -144,8 +149,17 @@ def line(one: Killed) -> str:
     """One line of the table."""
     told = one.seen.told
     cells = [str(one.point), f"{one.lock_ms:.0f}", f"{one.left['phase']} {one.left['share'] or ''}".strip()]
-    cells += [f"exit code {one.again.code}", f"{one.again.seconds:.0f}", f"{sum(r.startswith('web') for r in one.running)}"]
-    cells += [f"{told['requests']:,}", f"{len(one.seen.failures)}", f"{one.ours}", "yes" if one.is_met else "**no**"]
+    cells += [
+        f"exit code {one.again.code}",
+        f"{one.again.seconds:.0f}",
+        f"{sum(r.startswith('web') for r in one.running)}",
+    ]
+    cells += [
+        f"{told['requests']:,}",
+        f"{len(one.seen.failures)}",
+        f"{one.ours}",
+        "yes" if one.is_met else "**no**",
+    ]
     return f"| {' | '.join(cells)} |"
 
 

@@ -63,7 +63,7 @@ class Row:
     def ours(self) -> int:
         """Failed requests but those that the bad version answered itself, or broke when it crashed."""
         without = [one for one in self.seen.failures if not self.bad or one["version"] != self.bad]
-        lone = sum(one["version"] == "" for one in without)
+        lone = len([one for one in without if not one["version"]])
         return len(without) - min(lone, self.crashed)
 
     @property
@@ -171,12 +171,13 @@ def rolled(stage: Stage, load: Load, name: str, bad: str = "") -> Row:
     return Row(name, ran, seen, bad, 1 if bad else 0, crashed)
 
 
-def heading() -> str:
-    """The head of the table."""
-    return (
-        "| deploy | s | requests | failed | failed by us | streams whole | cut by us | bad version answered "
-        "| for s | p50, p95 ms | met |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|"
+def table(rows: list[Row]) -> str:
+    """The rows as a table."""
+    head = (
+        "| deploy | s | requests | failed | by us | streams whole | cut by us | answers of the bad version | "
+        "for s | p50, p95 ms | met |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|"
     )
+    return "\n".join([head, *map(line, rows)])
 
 
 def line(row: Row) -> str:
