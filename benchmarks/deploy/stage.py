@@ -21,6 +21,7 @@ STAGE = """\
 hosts = ["{host}"]
 port = {port}
 gate = false
+ready_s = 30
 replay = {replay}
 
 [stages.{name}.canary]
