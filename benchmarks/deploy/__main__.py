@@ -81,8 +81,9 @@ def killed(stage: Stage, given: argparse.Namespace) -> bool:
     load = Load(given.rate / 2, given.streams // 4, given.distinct)
     with project.stub(stage, KILL_STREAM_S):
         found = list(kills.every(stage, load, given.points))
-    print(f"{kills.table(found)}\n", flush=True)
-    return all(one.is_met for one in found)
+        left = kills.left(stage, load)
+    print(f"{kills.table(found)}\n{left}\n", flush=True)
+    return left.is_met and all(one.is_met for one in found)
 
 
 def timed(stage: Stage, given: argparse.Namespace) -> bool:

@@ -197,12 +197,20 @@ def line(row: Row) -> str:
 
 def details(row: Row) -> Iterator[str]:
     """What a person wants to know of a line that is not as it should be, and of every failure."""
-    kinds = Counter((one["status"], one["version"] or "no version") for one in row.seen.failures)
-    for (status, version), count in kinds.items():
-        yield f"{row.name}: {count} x {status}, answered by {version}"
-    for one in row.seen.told["cut"]:
-        yield f"{row.name}: stream {one['status']} after {one['ms'] / 1000:.1f} s, by {one['version'] or '?'}"
+    for what, found in (("request", row.seen.failures), ("stream", row.seen.told["cut"])):
+        kinds = Counter(
+            (one["status"], one["version"] or "nobody", during(row.ran, one["at"])) for one in found
+        )
+        for (status, version, step), count in kinds.items():
+            yield f"{row.name}: {count} x {what} {status} by {version}, sent during: {step}"
     if row.ran.code != row.wanted:
         yield f"{row.name}: exit code {row.ran.code}, wanted {row.wanted}: {row.ran.said[-1500:]}"
     elif row.bad:
         yield f"{row.name}: {row.ran.said.splitlines()[0][:300] if row.ran.said else 'no reason was told'}"
+
+
+def during(ran: Ran, at: float) -> str:
+    """The step that a deploy was in."""
+    begun = [one["step"] for one in ran.events if one["at"] <= at and one.get("state") == "running"]
+    over = ran.events and at > ran.events[-1]["at"]
+    return "after" if over else begun[-1] if begun else "before"
