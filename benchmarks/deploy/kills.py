@@ -109,8 +109,8 @@ class Left:
     def __str__(self) -> str:
         told = self.seen.told
         return (
-            f"Killed at 25 % and not run again: its last answer came {self.last_s:.1f} s later (goal {LEASE_S:g} s); "
-            f"{told['requests']:,} requests, {len(self.seen.failures)} failed, "
+            f"Killed at 25 %, not run again: its last answer came {self.last_s:.1f} s later "
+            f"(goal {LEASE_S:g} s); {told['requests']:,} requests, {len(self.seen.failures)} failed, "
             f"{told['streams']} streams whole, {len(told['cut'])} cut."
         )
 
