@@ -196,11 +196,15 @@ def main() -> None:
     """Serve until stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8002)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--answer", default=ANSWER, help="what every model but badjson and wrongschema says")
     given = parser.parse_args()
     stub = Stub(given.answer, given.latency_ms)
-    uvicorn.run(stub, port=given.port, lifespan="off", log_level="critical", timeout_graceful_shutdown=1)
+    uvicorn.run(
+        stub, host=given.host, port=given.port, lifespan="off", log_level="critical",
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
 
 
 def set_latency(port: int, latency_ms: int) -> None:

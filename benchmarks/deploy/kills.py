@@ -14,11 +14,13 @@ from tests import engine
 
 LOCK_S, STEP_S = 60, 240
 STEPS = [5, 25]
+# The app's own 20 s, and two checks of the proxy.
+LEASE_S = 23
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where the deploy is killed: when a step is so far, or so many seconds later; of a bad version or not."""
+    """Where a deploy is killed: when a step is so far, or seconds later; a fault is that of its version."""
 
     step: str
     state: str = "done"
@@ -92,6 +94,38 @@ def kill(stage: Stage, load: Load, point: Point, number: int) -> Killed:
     return Killed(point, version, code, lock_ms, left, again, after, running, seen)
 
 
+@dataclass(frozen=True)
+class Left:
+    """A canary whose deploy died and that nobody runs again: when people last got it, in seconds."""
+
+    last_s: float
+    seen: Seen
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it left by itself, and nobody noticed."""
+        return self.last_s <= LEASE_S and not self.seen.failures and not self.seen.told["cut"]
+
+    def __str__(self) -> str:
+        told = self.seen.told
+        return (
+            f"Killed at 25 %, not run again: its last answer came {self.last_s:.1f} s later "
+            f"(goal {LEASE_S:g} s); {told['requests']:,} requests, {len(self.seen.failures)} failed, "
+            f"{told['streams']} streams whole, {len(told['cut'])} cut."
+        )
+
+
+def left(stage: Stage, load: Load) -> Left:
+    """Kill a deploy in its canary, and wait until the lease has ended."""
+    stage.commit("left", steps=STEPS, bake_s=2, replay=2)
+    with rollouts.used(stage, load) as seen:
+        killed(stage, Point("canary 25 %"))
+        at = time.time()
+        time.sleep(LEASE_S + 5)
+    _, _, last = seen.told["versions"].get("left", (0, at, at))
+    return Left(last - at, seen)
+
+
 def killed(stage: Stage, point: Point) -> int:
     """Run a deploy and end it by SIGKILL at a point; its exit code, -9 where it was killed."""
     ends = time.monotonic() + STEP_S
@@ -134,8 +168,8 @@ def every(stage: Stage, load: Load, names: list[str]) -> Iterator[Killed]:
 def table(found: list[Killed]) -> str:
     """The kills as a table, and their sum."""
     head = (
-        "| killed at | lock free, ms | found | the second run | s | serve then | requests | failed | by us | met |\n"
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|---|"
+        "| killed at | lock free, ms | found | the second run | s | serve then | requests | failed | by us | "
+        "met |\n|---|---:|---|---:|---:|---:|---:|---:|---:|---|"
     )
     asked = sum(one.seen.told["requests"] for one in found)
     failed, ours = sum(len(one.seen.failures) for one in found), sum(one.ours for one in found)

@@ -4,7 +4,7 @@ import statistics
 import sys
 from dataclasses import dataclass
 
-from benchmarks.deploy import stage as stages
+from benchmarks.deploy import project
 from benchmarks.deploy.stage import NAME, SLUG, Stage
 from tests import engine
 
@@ -50,8 +50,8 @@ def changed(stage: Stage, number: int) -> float:
 def empty(stage: Stage, number: int) -> float:
     """Seconds of a deploy to an engine that has the base image and no other, and no layer of a build."""
     stage.good("destroy", NAME, "--confirm", NAME, "--data")
-    stages.remove_images()
-    stage.environment["PYTHON_IMAGE"] = stages.fresh_base()
+    project.remove_images()
+    stage.environment["PYTHON_IMAGE"] = project.fresh_base()
     stage.commit(f"empty{number}", steps=[])
     return took(stage)
 

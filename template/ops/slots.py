@@ -154,7 +154,7 @@ def sample(host: Host, shell: Shell, version: str, slot: Slot) -> Sample:
     if held.status != "running" or held.attrs["RestartCount"]:
         raise Failed(f"{version} is {held.status} after {held.attrs['RestartCount']} restarts:\n{tail(held)}")
     found = proxy.seen(shell)[slot]
-    if not found.state.startswith("UP"):  # "UP 1/2": one check of two has failed
+    if not found.state.startswith("UP"):  # "UP 1/2": one check of two has failed, and it serves
         raise Failed(f"{version} is {found.state} for the proxy:\n{tail(held)}")
     code, said = held.exec_run(["python", "-m", "app.probe", "/metrics"])
     if code:
