@@ -20,6 +20,7 @@ from tests import services
 # Two addresses of a network for tests (RFC 2544): ours, and the other machine's.
 HERE, THERE = "198.18.7.1", "198.18.7.2"
 NAMESPACE, LINK = "slipway-there", "slipway-here"
+ENTER = ("nsenter", f"--net=/var/run/netns/{NAMESPACE}")
 SOCKET = "/var/run/docker.sock"
 
 
@@ -109,7 +110,7 @@ def another(folder: Path, disk_mb: int = 0) -> Iterator[Machine]:
         opened.enter_context(dockerd(place))
         # In a view of the files of its own, where the usual socket is that of the second engine.
         swap = f'mount --bind {place}/docker.sock {SOCKET} && exec "$@"'
-        inside = ("ip", "netns", "exec", NAMESPACE, "sh", "-c", swap, "sh")
+        inside = (*ENTER, "unshare", "--mount", "sh", "-c", swap, "sh")
         machine = opened.enter_context(sshd(folder, THERE, inside))
         yield Machine(machine.target, machine.path, f"unix://{place}/docker.sock")
 
@@ -139,7 +140,7 @@ def network() -> Iterator[None]:
 @contextmanager
 def dockerd(place: Path) -> Iterator[None]:
     """A second engine in the namespace, with files of its own."""
-    command = ["ip", "netns", "exec", NAMESPACE, "dockerd", "--host", f"unix://{place}/docker.sock"]
+    command = [*ENTER, "dockerd", "--host", f"unix://{place}/docker.sock"]
     for name in ("data-root", "exec-root", "pidfile"):
         command += [f"--{name}", str(place / name.split("-")[0])]
     with (place / "log").open("w") as log:

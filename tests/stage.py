@@ -4,11 +4,9 @@ import json
 import os
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +29,11 @@ CANARY: Mapping[str, object] = {
 }  # fmt: skip
 AT_ONCE: Mapping[str, object] = {"steps": []}
 WEB = "app/web.py"
-# Every version says its name, and shows which headers reach it.
+# Every version says its name and where it runs, and shows which headers reach it.
 ECHO = """    @app.get("/echo", include_in_schema=False)
     async def echo(request: Request) -> dict[str, str]:
-        return {**request.headers, "version": plan.settings.title}
+        where = __import__("platform").node()
+        return {**request.headers, "version": plan.settings.title, "where": where}
 
 """
 HEALTHZ = '    @app.get("/healthz"'
@@ -93,13 +92,13 @@ class Stage:
         return subprocess.Popen(
             [str(self.project.cache / "venv/bin/ops"), *words], cwd=self.project.root, text=True,
             env=self.project.environment() | more | environment, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def ops(self, *words: str, code: int = 0, **environment: str) -> str:
+    def ops(self, *words: str, code: int = 0, given: str = "", **environment: str) -> str:
         """Run one of the project's commands; another exit code than expected fails the test."""
         process = self.start(*words, **environment)
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(given, timeout=300)
         assert process.returncode == code, f"ops {' '.join(words)}: exit {process.returncode}\n{said[-6000:]}"
         return said
 
@@ -156,47 +155,6 @@ class Stage:
     def served(self, **headers: str) -> str:
         """The title of the version that answers."""
         return str(self.get("/echo", **headers)[1].get("version", ""))
-
-
-@dataclass
-class Load:
-    """What a steady stream of requests brought: every status, and every version that answered."""
-
-    statuses: list[int] = field(default_factory=list)
-    versions: set[str] = field(default_factory=set)
-    going: bool = True
-
-    @property
-    def failed(self) -> list[int]:
-        """What was no 200."""
-        return [status for status in self.statuses if status != 200]
-
-
-@contextmanager
-def load(stage: Stage, per_second: int = 20) -> Iterator[Load]:
-    """Ask questions at a steady rate while the block runs; each tenth request asks for the version."""
-    found = Load()
-
-    def one(number: int) -> None:
-        status, body = stage.ask(number) if number % 10 else stage.get("/echo")
-        found.statuses.append(status)
-        found.versions.update([body["version"]] if "version" in body else [])
-
-    def steady() -> None:
-        with ThreadPoolExecutor(32) as asking:
-            began, number = time.monotonic(), 0
-            while found.going:
-                number += 1
-                asking.submit(one, number)
-                time.sleep(max(0.0, began + number / per_second - time.monotonic()))
-
-    with ThreadPoolExecutor(1) as beside:
-        running = beside.submit(steady)
-        try:
-            yield found
-        finally:
-            found.going = False
-            running.result()
 
 
 def kill(process: subprocess.Popen[str], how: int = signal.SIGKILL) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tests import stage as stages
 from tests.engine import docker
-from tests.stage import AT_ONCE, Stage, load
+from tests.stage import AT_ONCE, Stage
+from tests.traffic import load
 
 SLOT = {"x_slot": "green"}
 

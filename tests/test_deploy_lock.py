@@ -6,7 +6,8 @@ import time
 
 from tests import stage as stages
 from tests.engine import until
-from tests.stage import AT_ONCE, Stage, load
+from tests.stage import AT_ONCE, Stage
+from tests.traffic import load
 
 HOLD = {"steps": [50], "min_requests": 1_000_000, "max_wait_s": 600, "on_quiet": "hold"}
 

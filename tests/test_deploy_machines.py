@@ -7,7 +7,8 @@ from pathlib import Path
 from tests import machines
 from tests import stage as stages
 from tests.engine import until
-from tests.stage import AT_ONCE, Stage, load
+from tests.stage import AT_ONCE, Stage
+from tests.traffic import load
 
 HOLD = {"steps": [50], "min_requests": 1_000_000, "on_quiet": "hold"}
 

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from tests import stage as stages
-from tests.stage import WEB, Stage, load
+from tests.stage import WEB, Stage
+from tests.traffic import load
 
 ASKED = "        held: Services = request.app.state.services\n        key = "
 READY = "    async def readyz(request: Request) -> Response:\n"
