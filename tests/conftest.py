@@ -150,8 +150,8 @@ def serving(
 def desk(serving: "Stage") -> "Iterator[Stage]":
     """Return the stage; afterwards its project is at what serves, with the usual rules."""
     yield serving
-    serving.restore(serving.status()["stable"])
     serving.write()
+    serving.restore(serving.status()["stable"])
 
 
 @pytest.fixture(scope="module")

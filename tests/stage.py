@@ -185,6 +185,7 @@ def deployed(source: Project, folder: Path, name: str, **rules: object) -> Itera
         yield stage
     finally:
         remove(stage)
+        remove_images(stage)
 
 
 def prepared(source: Project, folder: Path, name: str, **rules: object) -> Stage:
@@ -213,12 +214,16 @@ def tenant(stage: Stage) -> str:
 
 
 def remove(stage: Stage) -> None:
-    """Take away what the stage has on the engine, and its images."""
+    """Take away what the stage has on the engine, but for its images."""
     for kind in ("container", "volume", "network"):
         for name in stage.names(kind):
             docker(kind, "rm", *(["--force"] if kind != "network" else []), name)
     for volume in docker("volume", "ls", "--filter", f"name={stage.prefix}-", "--quiet").split():
         docker("volume", "rm", "--force", volume)
+
+
+def remove_images(stage: Stage) -> None:
+    """Take away the image of every commit of the project."""
     versions = git.run(stage.project.root, "rev-list", "--all", "--reflog").split()
     for tag in docker("images", "--format", "{{.Repository}}:{{.Tag}}", SLUG).split():
         if any(version.startswith(tag.rpartition(":")[2]) for version in versions):

@@ -91,6 +91,7 @@ def pair(desk: Stage, render: Callable[..., Project], tmp_path: Path, worker_id:
             yield Pair(stage, machine)
         finally:
             stages.remove(stage)
+            stages.remove_images(stage)
 
 
 def test_two_machines_serve_one_stage_and_go_back_together(pair: Pair) -> None:
