@@ -50,21 +50,29 @@ def test_a_destroyed_stage_leaves_its_data_until_told_otherwise(fresh: Stage, de
     assert fresh.ask()[0] == 200
 
     fresh.write(AT_ONCE)
+    used = mounted(fresh)
     docker("volume", "create", f"{fresh.prefix}-too-data")  # of a stage whose name begins alike
     fresh.ops("destroy", fresh.name, "--confirm", fresh.name)
     kept = [f"{fresh.prefix}-{what}" for what in ("backups", "data", "too-data")]
-    assert left(fresh) == ([], kept, [])
+    assert left(fresh, *used) == ([], kept, [])
     fresh.deploy()
     assert fresh.ask()[0] == 200  # the tenant's key is still known
     fresh.ops("destroy", fresh.name, "--confirm", fresh.name, "--data")
-    assert left(fresh) == ([], [kept[2]], [])
+    assert left(fresh, *used) == ([], [kept[2]], [])
     assert desk.ask()[0] == 200
 
 
-def left(stage: Stage) -> tuple[list[str], list[str], list[str]]:
-    """The containers, volumes and networks of a stage."""
-    volumes = docker("volume", "ls", "--filter", f"name={stage.prefix}-", "--format", "{{.Name}}").split()
-    return stage.names(), sorted(volumes), stage.names("network")
+def left(stage: Stage, *used: str) -> tuple[list[str], list[str], list[str]]:
+    """The containers, volumes (these too, where they are there) and networks of a stage."""
+    volumes = docker("volume", "ls", "--format", "{{.Name}}").split()
+    mine = [name for name in volumes if name.startswith(f"{stage.prefix}-") or name in used]
+    return stage.names(), sorted(mine), stage.names("network")
+
+
+def mounted(stage: Stage) -> list[str]:
+    """The volumes that the stage's containers use, those without a name too."""
+    form = '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}'
+    return docker("inspect", "--format", form, *stage.names()).split()
 
 
 def test_new_proxies_serve_on_another_port(desk: Stage) -> None:
