@@ -10,7 +10,12 @@ from tests.stage import WEB, Stage
 from tests.traffic import load
 
 ASKED = "        held: Services = request.app.state.services\n        key = "
-READY = "    async def readyz(request: Request) -> Response:\n"
+READY = """    @app.get("/readyz", include_in_schema=False)
+    async def readyz(request: Request) -> Response:
+"""
+UNREADY = f"""    print("no index", flush=True)
+{READY}        return JSONResponse({{}}, 503)
+"""
 SERVES = "    Draining(config, app, drain_s).run()"
 MIGRATION = "app/migrations/versions/0099_broken.py"
 BROKEN = '''"""Broken."""
@@ -59,16 +64,15 @@ def test_a_canary_with_20_percent_errors_is_taken_back(desk: Stage) -> None:
 @pytest.mark.parametrize(
     ("title", "change", "why"),
     [
-        ("never ready", (WEB, READY, f'{READY}        print("no index", flush=True)\n'
-         '        return JSONResponse({}, 503)\n'), "was not ready within 8 s"),
+        ("never ready", (WEB, READY, UNREADY), "was not ready within 12 s"),
         ("exits", ("app/server.py", SERVES, '    raise SystemExit("no index")'), ""),
     ],
-)  # fmt: skip
+)
 def test_a_version_that_does_not_get_ready_gets_no_request(
     desk: Stage, title: str, change: tuple[str, str, str], why: str
 ) -> None:
     before, old = desk.version, desk.served()
-    desk.write(ready_s=8)
+    desk.write(ready_s=12)
     gone = desk.commit(title, change)
     with load(desk) as asked:
         said = desk.deploy(code=1)
