@@ -20,6 +20,8 @@ from tools import checkout
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.stage import Stage
+
 ROOT = Path(__file__).resolve().parents[1]
 
 REQUIRED = os.environ.get("SLIPWAY_REQUIRE_ALL") == "1"
@@ -130,6 +132,26 @@ def app_image(packed: Path, shared: Path) -> str:
     engine.start()
     with FileLock(shared / "image.lock"):
         return engine.image(packed, "slipway-test/app:session")
+
+
+@pytest.fixture(scope="session")
+def serving(
+    render: Callable[..., Project], tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> "Iterator[Stage]":
+    """Return a stage that serves, one for each test worker."""
+    from tests import stage
+
+    source, folder = render(project_name="Ship Desk"), tmp_path_factory.mktemp("stage")
+    with stage.deployed(source, folder, f"t-{worker_id}") as found:
+        yield found
+
+
+@pytest.fixture
+def desk(serving: "Stage") -> "Iterator[Stage]":
+    """Return the stage; afterwards its project is at what serves, with the usual rules."""
+    yield serving
+    serving.write()
+    serving.restore(serving.status()["stable"])
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ def here(name: str, stage: Stage) -> Iterator[Finding]:
         bool(shutil.which("docker")), "docker's command is here", "install Docker's client: it builds"
     )
     yield tried("the work tree is a commit", build.version)
+    yield Finding(Path("uv.lock").exists(), "the libraries are locked", "uv lock, then commit uv.lock")
     if stage.gate:
         yield gated()
     yield tried("features and config are right", lambda: services.plan(settings.load(auth="open")))

@@ -60,18 +60,22 @@ class Sample:
 def judge(new: Sample, old: Sample, rule: Canary) -> tuple[Word, str]:
     """The word on what both versions did in the same time, and why.
 
-    What is too much is told by any number of requests that shows it; a pass needs `min_requests`.
+    What is too much is told by any number of requests that shows it; a pass needs `min_requests`, and no
+    share above what may be, even where that could still be chance.
     """
-    seen = f"new: {new}; old: {old}"
+    seen, doubt = f"new: {new}; old: {old}", ""
     for what, count, of, allowed in limits(new, old, rule):
+        found = f"{what}: {count} of {of}, {allowed:.1%} may be; {seen}"
         if exceeds(count, of, allowed):
-            return "fail", f"{what}: {count} of {of}, {allowed:.1%} may be; {seen}"
+            return "fail", found
+        if share(count, of) > allowed:
+            doubt = f"may be chance: {found}"
     if new.requests < rule.min_requests:
         return "wait", f"{new.requests} of {rule.min_requests} requests; {seen}"
     cost, before = share(new.usd, new.answered), share(old.usd, old.answered)
     if cost > rule.max_cost_ratio * before > 0:
         return "fail", f"cost: {cost:.6f} USD a request, {before:.6f} before; {seen}"
-    return "pass", seen
+    return ("wait", doubt) if doubt else ("pass", seen)
 
 
 def limits(new: Sample, old: Sample, rule: Canary) -> Iterator[tuple[str, int, int, float]]:

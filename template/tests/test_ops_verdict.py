@@ -45,6 +45,13 @@ def test_failures_are_told_before_there_are_enough_requests():
     assert judge(sample(10, failed=9), sample(500), RULE)[0] == "fail"
 
 
+def test_more_failures_than_may_be_are_no_pass_while_they_could_be_chance():
+    word, why = judge(sample(60, failed=5), sample(3_000), RULE)
+    assert word == "wait"
+    assert "may be chance: failed requests: 5 of 60, 2.0% may be" in why
+    assert judge(sample(400, failed=8), sample(3_000), RULE)[0] == "pass"
+
+
 def test_what_the_stable_version_does_too_is_no_fault_of_the_new_one():
     assert judge(sample(200, failed=20), sample(3_000, failed=300), RULE)[0] == "pass"
 
