@@ -120,7 +120,8 @@ def watch(site: Site, state: State, before: tuple[verdict.Sample, verdict.Sample
         time.sleep(rule.tick_s)
         slots.renew_lease(site.host, state.coming)
         new, old = samples(site, state)
-        word, why = verdict.judge(new.since(before[0]), old.since(before[1]), rule)
+        came = new.since(before[0])
+        word, why = verdict.judge(came, old.since(before[1]), rule)
         spent = time.monotonic() - began
         step.tell(f"{word}: {why}", min(spent / rule.bake_s, 1))
         if word == "fail":
@@ -128,6 +129,8 @@ def watch(site: Site, state: State, before: tuple[verdict.Sample, verdict.Sample
         if word == "pass" and spent >= rule.bake_s:
             return step.end(why)
         if word == "wait" and spent >= rule.max_wait_s and rule.on_quiet != "hold":
+            if came.requests >= rule.min_requests:  # not silent, and still in doubt
+                raise Failed(why)
             return quiet(site, rule.on_quiet, why, step)
 
 
