@@ -82,14 +82,9 @@ def check(name: str) -> str:
 @contextmanager
 def opened(name: str, stage: Stage, screen: Screen, why: str) -> Iterator[list[Site]]:
     """The stage's machines with their tools, each locked by us; raise Locked where one is not to be had."""
-    slug = build.project()
+    name = f"{build.project()}-{name}"
     with ExitStack() as held, interruptible():
-        with screen.step("lock") as step:
-            sites = [
-                held.enter_context(locked(target, f"{slug}-{name}", stage, screen, why))
-                for target in stage.hosts
-            ]
-            step.end(", ".join(stage.hosts))
+        sites = [held.enter_context(locked(target, name, stage, screen, why)) for target in stage.hosts]
         with screen.step("proxy") as step:
             notes = [note for site in sites if (note := proxied(site))]
             step.end("; ".join([f"{stage.url} leads to HAProxy", *notes]))
@@ -100,12 +95,14 @@ def opened(name: str, stage: Stage, screen: Screen, why: str) -> Iterator[list[S
 def locked(target: str, name: str, stage: Stage, screen: Screen, why: str) -> Iterator[Site]:
     """One machine of the stage while we hold its lock."""
     slug = build.project()
-    with hosts.connect(target, name) as bare:
+    with hosts.connect(target, name) as bare, ExitStack() as held:
         with screen.step("tools") as step:
             host = replace(bare, tools=build.tools(bare, slug, step.tell))
             step.end(host.tools)
-        with lock.hold(host, why) as shell:
-            yield Site(host, stage, slug, shell, screen)
+        with screen.step("lock") as step:
+            shell = held.enter_context(lock.hold(host, why))
+            step.end(target)
+        yield Site(host, stage, slug, shell, screen)
 
 
 def proxied(site: Site) -> str:
