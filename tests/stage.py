@@ -89,8 +89,10 @@ class Stage:
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """Start one of the project's commands, in a process group of its own."""
         more = {"AGE_KEY_FILE": str(self.project.cache / "age.key"), "PYTHON_IMAGE": engine.BASE}
+        # A shell's background job would hand on that Ctrl-C is ignored.
+        program = ("env", "--default-signal=INT", str(self.project.cache / "venv/bin/ops"))
         return subprocess.Popen(
-            [str(self.project.cache / "venv/bin/ops"), *words], cwd=self.project.root, text=True,
+            [*program, *words], cwd=self.project.root, text=True,
             env=self.project.environment() | more | environment, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
