@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from ops import state as states
@@ -140,7 +141,11 @@ def start(host: Host, part: str, command: list[str], ports: Mapping[str, tuple[s
         volumes={name: {"bind": path, "mode": "rw"} for name, path in volumes.items()},
     )  # fmt: skip
     if held.status in ("created", "exited"):
-        held.start()
+        try:
+            held.start()
+        except APIError:  # a port is taken: the next run makes it anew, with the port that is then wanted
+            held.remove(force=True)
+            raise
         until(lambda: falls(held), STARTS_S)
     if falls(held):
         raise Failed(f"{held.name} does not stay up; its last lines:\n{tail(held)}")
