@@ -112,8 +112,9 @@ def proxied(site: Site) -> str:
     except APIError as error:
         if "port is already allocated" not in str(error) and "address already in use" not in str(error):
             raise
+        told = str(error.explanation).rpartition("): ")[2]
         raise NotReady(
-            f"{site.host.target}: a port is taken ({hosts.reason(error)}): change it in config/deploy.toml"
+            f"{site.host.target}: a port is taken ({told}): change it in config/deploy.toml"
         ) from error
     if proxy.is_current(site.host, site.stage, site.shell):
         return ""
