@@ -1,5 +1,6 @@
 """The commands of a deploy: which machines, in which order, and what is undone where one of them fails."""
 
+import re
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -219,13 +220,13 @@ def destroy(name: str, *, data: bool) -> list[str]:
 def swept(host: Host, *, data: bool) -> list[str]:
     """Remove a stage's containers, volumes and network from one machine; returns their names."""
     mine = {"label": f"{hosts.LABEL}={host.name}"}
-    kept = () if data else (f"{host.name}-data", f"{host.name}-backups")
+    parts = "state|tls|secrets-[0-9a-f]{12}" + ("|data|backups" if data else "")
     gone = []
     for held in host.docker.containers.list(all=True, filters=mine, ignore_removed=True):
-        held.remove(force=True)
+        held.remove(force=True, v=True)
         gone.append(str(held.name))
     for volume in host.docker.volumes.list():
-        if volume.name.startswith(f"{host.name}-") and volume.name not in kept:
+        if re.fullmatch(f"{host.name}-({parts})", volume.name):  # another stage's name may begin alike
             volume.remove()
             gone.append(volume.name)
     for network in host.docker.networks.list(filters=mine):
