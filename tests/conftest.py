@@ -151,7 +151,7 @@ def desk(serving: "Stage") -> "Iterator[Stage]":
     """Return the stage; afterwards its project is at what serves, with the usual rules."""
     yield serving
     serving.write()
-    serving.restore(serving.status()["stable"])
+    serving.restore(serving.state()["stable"])
 
 
 @pytest.fixture(scope="module")
