@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -46,6 +47,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Deploy the first version, then run what was asked for; exit code 1 where a goal is missed."""
     given = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made is removed then too
     os.environ["GIT_CONFIG_GLOBAL"] = str(servers.ROOT / "tests/gitconfig")
     with (
         tempfile.TemporaryDirectory(prefix="slipway-deploy-") as folder,

@@ -46,12 +46,18 @@ def ready(work: Path, bake_s: float, max_p95_ms: float, base: str) -> Iterator[S
     stage.environment |= {"AGE_KEY_FILE": str(work / "age.key"), "PYTHON_IMAGE": base or fresh_base()}
     try:
         render(stage, work)
+        remove(stage)  # what a killed run left
         yield stage
     finally:
         if (stage.root / "config/deploy.toml").exists():
-            stage.ops("destroy", NAME, "--confirm", NAME, "--data")
+            remove(stage)
         if not base:
             remove_images()
+
+
+def remove(stage: Stage) -> None:
+    """Remove the stage with all that it has."""
+    stage.good("destroy", NAME, "--confirm", NAME, "--data")
 
 
 def render(stage: Stage, work: Path) -> None:

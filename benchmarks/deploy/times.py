@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 
 from benchmarks.deploy import project
-from benchmarks.deploy.stage import NAME, SLUG, Stage
+from benchmarks.deploy.stage import SLUG, Stage
 from tests import engine
 
 MAX_MB, REBUILD_S, EMPTY_S = 400, 30, 90
@@ -49,7 +49,7 @@ def changed(stage: Stage, number: int) -> float:
 
 def empty(stage: Stage, number: int) -> float:
     """Seconds of a deploy to an engine that has the base image and no other, and no layer of a build."""
-    stage.good("destroy", NAME, "--confirm", NAME, "--data")
+    project.remove(stage)
     project.remove_images()
     stage.environment["PYTHON_IMAGE"] = project.fresh_base()
     stage.commit(f"empty{number}", steps=[])
