@@ -225,8 +225,6 @@ def remove(stage: Stage) -> None:
 
 
 def remove_images(stage: Stage) -> None:
-    """Take away the image of every commit of the project."""
-    versions = git.run(stage.project.root, "rev-list", "--all", "--reflog").split()
-    for tag in docker("images", "--format", "{{.Repository}}:{{.Tag}}", SLUG).split():
-        if any(version.startswith(tag.rpartition(":")[2]) for version in versions):
-            docker("rmi", "--force", tag)
+    """Take away the images of the stage's versions."""
+    for tag in docker("images", "--format", "{{.Repository}}:{{.Tag}}", stage.prefix).split():
+        docker("rmi", "--force", tag)

@@ -110,7 +110,7 @@ def test_two_machines_serve_one_stage_and_go_back_together(pair: Pair) -> None:
         until(lambda: len(asked.places) == 2, 20)
 
         marked = f"{stage.prefix}-data:/app/var"
-        image = f"{stages.SLUG}:{second}"
+        image = f"{stage.prefix}:{second}"
         pair.second.docker("run", "--rm", "-v", marked, "--entrypoint", "touch", image, "/app/var/marked")
         stage.write(AT_ONCE, ready_s=8)
         bad = stage.commit("bad on the second", (WEB, READY, READY + MARKED))

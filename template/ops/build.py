@@ -65,11 +65,11 @@ def app(host: Host, image: str, extras: str, tell: Tell) -> None:
         build(host.url, image, Path(folder), args, tell)
 
 
-def tools(host: Host, slug: str, tell: Tell) -> str:
-    """The image of the server's tools, built where the host does not hold it yet."""
+def tools(host: Host, slug: str, tell: Tell, *, anew: bool = False) -> str:
+    """The image of the server's tools, built where the host lacks it; `anew` with the latest packages."""
     image = f"{slug}-server:{fingerprint(SERVER)}"
-    if not host.has_image(image):
-        build(host.url, image, SERVER, {}, tell)
+    if anew or not host.has_image(image):
+        build(host.url, image, SERVER, {}, tell, *(["--no-cache"] if anew else []))
     return image
 
 
@@ -81,12 +81,12 @@ def fingerprint(folder: Path) -> str:
     return told.hexdigest()[:VERSION_LENGTH]
 
 
-def build(url: str, image: str, folder: Path, args: dict[str, str], tell: Tell) -> None:
+def build(url: str, image: str, folder: Path, args: dict[str, str], tell: Tell, *more: str) -> None:
     """Run `docker build` on an engine; PYTHON_IMAGE of the environment is the base where it is set."""
     if base := os.environ.get("PYTHON_IMAGE"):
         args = {**args, "PYTHON_IMAGE": base}
     words = [word for name, value in args.items() if value for word in ("--build-arg", f"{name}={value}")]
-    run(["docker", "-H", url, "build", "-t", image, *words, str(folder)], tell)
+    run(["docker", "-H", url, "build", "-t", image, *more, *words, str(folder)], tell)
 
 
 def run(command: list[str], tell: Tell) -> None:
@@ -109,19 +109,22 @@ def run(command: list[str], tell: Tell) -> None:
 def bring(host: Host, stage: Stage, image: str, tell: Tell) -> None:
     """Have the version's image on a machine: built there, or here and copied, or through a registry."""
     if stage.build == "host":
-        return app(host, image, stage.extras, tell)
+        app(host, image, stage.extras, tell)
+        return
     if host.has_image(image):
-        return None
+        return
     with hosts.connect(hosts.LOCAL, host.name) as here:
         app(here, image, stage.extras, tell)
         if stage.build == "here":
-            return copy(here, host, image)
+            copy(here, host, image)
+            return
         away = f"{stage.registry}:{image.rpartition(':')[2]}"
         here.docker.images.get(image).tag(away)
         run(["docker", "-H", here.url, "push", away], tell)
+        here.docker.images.remove(away)
     run(["docker", "-H", host.url, "pull", away], tell)
     host.docker.images.get(away).tag(image)
-    return None
+    host.docker.images.remove(away)  # the other name keeps it, and goes when it is no longer kept
 
 
 def copy(here: Host, host: Host, image: str) -> None:

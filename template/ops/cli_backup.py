@@ -1,7 +1,7 @@
 """uv run ops backup, restore and drill: what a stage holds, saved and brought back."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -56,7 +56,12 @@ def restore(
         out.print(f"{found['id']} of {found['time'][:19]} UTC ({tags}) replaces what {stage} holds")
         if (confirm or typer.prompt("The stage's name, to confirm")) != stage:
             raise NotReady(f"that is not '{stage}'; nothing was changed")
-        with lock.hold(machine, f"restore {found['id']}"):
+        with ExitStack() as held:
+            held.enter_context(lock.hold(machine, f"restore {found['id']}"))
+            for target in stages.load(stage).hosts[1:]:  # they write to the same database
+                other = held.enter_context(host.connect(target, machine.name))
+                held.enter_context(lock.hold(replace(other, tools=machine.tools), f"restore {found['id']}"))
+                held.enter_context(backups.stopped(other, out.print))
             done = backups.restore(machine, rules, found["id"], out.print, save=not unsaved)
     saved = f"; undo: uv run ops restore {stage} --at {done['saved']}" if done["saved"] else ""
     out.print(f"restored {done['id']} and {done['files']} files in {done['seconds']} s{saved}")

@@ -1,19 +1,18 @@
 """The commands of a deploy: which machines, in which order, and what is undone where one of them fails."""
 
-import re
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from types import FrameType
 
 import httpx2
-from docker.errors import APIError
+from docker.errors import APIError, DockerException
+from requests import RequestException
 
-from ops import backups, build, doctor, lock, proxy, secrets, ship, stages
+from ops import backups, build, doctor, lock, proxy, prune, recover, secrets, ship, stages
 from ops import host as hosts
 from ops import state as states
-from ops.errors import NotReady, OpsError
+from ops.build import Tell
+from ops.errors import Lost, NotReady, OpsError
 from ops.host import Host
 from ops.lock import Shell
 from ops.screen import Screen
@@ -43,11 +42,10 @@ def deploy(name: str, screen: Screen) -> Done:
         step.end(check(name))
     version, files = build.version(), secrets.bundle(name)
     with opened(name, stage, screen, f"deploy {version}") as sites:
-        found = [ship.recover(site) for site in sites]
-        if all(state.stable == version for state in found):
-            return Done(version, stage.url, found[0].past)
-        images(sites, version)
-        everywhere(sites, found, version, files)
+        found = [recover.recover(site) for site in sites]
+        if any(state.stable != version for state in found):
+            images(sites, version)
+            everywhere(sites, found, version, files)
         backups.ensure_nightly(sites[0].host, stage.backup)
         done = Done(version, stage.url, states.read(sites[0].shell).past)
     return replace(done, unreached=unreached(stage))
@@ -81,29 +79,40 @@ def check(name: str) -> str:
 
 
 @contextmanager
-def opened(name: str, stage: Stage, screen: Screen, why: str) -> Iterator[list[Site]]:
-    """The stage's machines with their tools, each locked by us; raise Locked where one is not to be had."""
+def opened(
+    name: str, stage: Stage, screen: Screen, why: str, *, new_tools: bool = True
+) -> Iterator[list[Site]]:
+    """The stage's machines with their tools, each locked by us; raise Locked where one is not to be had.
+
+    Without `new_tools` those of the proxies that run are taken: nothing is built then.
+    """
     name = f"{build.project()}-{name}"
-    with ExitStack() as held, interruptible():
-        sites = [held.enter_context(locked(target, name, stage, screen, why)) for target in stage.hosts]
+    with ExitStack() as held:
+        sites = []
+        for target in stage.hosts:
+            host = held.enter_context(hosts.connect(target, name))
+            with screen.step("tools") as step:
+                host = replace(host, tools=tools(host, step.tell, new=new_tools))
+                step.end(host.tools)
+            with screen.step("lock") as step:
+                shell = held.enter_context(lock.hold(host, why))
+                step.end(target)
+            sites.append(Site(host, stage, shell, screen))
         with screen.step("proxy") as step:
             notes = [note for site in sites if (note := proxied(site))]
             step.end("; ".join([f"{stage.url} leads to HAProxy", *notes]))
-        yield sites
+        try:
+            yield sites
+        except (DockerException, RequestException) as error:
+            raise Lost(f"{', '.join(stage.hosts)}: the engine says: {hosts.reason(error)}") from error
 
 
-@contextmanager
-def locked(target: str, name: str, stage: Stage, screen: Screen, why: str) -> Iterator[Site]:
-    """One machine of the stage while we hold its lock."""
-    slug = build.project()
-    with hosts.connect(target, name) as bare, ExitStack() as held:
-        with screen.step("tools") as step:
-            host = replace(bare, tools=build.tools(bare, slug, step.tell))
-            step.end(host.tools)
-        with screen.step("lock") as step:
-            shell = held.enter_context(lock.hold(host, why))
-            step.end(target)
-        yield Site(host, stage, slug, shell, screen)
+def tools(host: Host, tell: Tell, *, new: bool) -> str:
+    """The image of the server's tools."""
+    held = host.container("lb")
+    if not new and held and held.image and held.image.tags:
+        return str(held.image.tags[0])
+    return build.tools(host, build.project(), tell)
 
 
 def proxied(site: Site) -> str:
@@ -122,20 +131,6 @@ def proxied(site: Site) -> str:
     return f"infra/server changed: uv run ops proxy-upgrade ({site.host.target})"
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, so that a cancelled job takes its canary back."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def images(sites: list[Site], version: str) -> None:
     """Build the version's image on each machine, or once here and bring it there."""
     for site in sites:
@@ -146,24 +141,32 @@ def images(sites: list[Site], version: str) -> None:
 
 def everywhere(sites: list[Site], found: list[State], version: str, files: Mapping[str, bytes]) -> None:
     """One machine after the other, the first with the canary; where one fails, those before it go back."""
-    done: list[Site] = []
+    done: list[tuple[Site, str]] = []
     for site, state in zip(sites, found, strict=True):
+        before = state.stable
+        if before == version:  # an earlier run came as far as this
+            done.append((site, next(iter(state.past), "")))
+            continue
         try:
             ship.prepare(site, state, version, files)
             ship.arrive(site, state, version, site.stage.canary.steps if not done else ())
-        except (OpsError, APIError, KeyboardInterrupt):
-            for other in reversed(done):
-                ship.back(other, "")
+        except (OpsError, DockerException, RequestException, KeyboardInterrupt):
+            for other, earlier in reversed(done):
+                if earlier:
+                    recover.back(other, states.read(other.shell), earlier)
             raise
-        done.append(site)
+        done.append((site, before))
 
 
 def rollback(name: str, version: str, screen: Screen) -> Done:
     """Serve an earlier version again, at once; raise NotReady where none is kept."""
-    stage = stages.load(name)
-    with opened(name, stage, screen, f"rollback to {version or 'the version before'}") as sites:
-        for site in sites:
-            ship.back(site, version)
+    stage, why = stages.load(name), f"rollback to {version or 'the version before'}"
+    with opened(name, stage, screen, why, new_tools=False) as sites:
+        before = [states.read(site.shell) for site in sites]
+        now = [recover.recover(site) for site in sites]
+        wanted = version or recover.aim(before, now)
+        for site, state in zip(sites, now, strict=True):
+            recover.back(site, state, wanted)
         state = states.read(sites[0].shell)
         return Done(state.stable, stage.url, state.past, is_back=True)
 
@@ -198,14 +201,15 @@ def unlock(name: str) -> list[str]:
 
 
 def proxy_upgrade(name: str, screen: Screen) -> None:
-    """Start both proxies anew from infra/server as it is now; a POST that runs meanwhile can fail."""
+    """Start both proxies anew from infra/server, with the latest packages; a POST meanwhile can fail."""
     stage = stages.load(name)
     with opened(name, stage, screen, "proxy-upgrade") as sites:
         for site in sites:
-            ship.recover(site)
+            recover.recover(site)
             with screen.step("new proxies") as step:
-                proxy.renew(site.host, site.stage, site.shell)
-                step.end(site.host.tools)
+                latest = build.tools(site.host, build.project(), step.tell, anew=True)
+                proxy.renew(replace(site.host, tools=latest), site.stage, site.shell)
+                step.end(latest)
 
 
 def destroy(name: str, *, data: bool) -> list[str]:
@@ -213,23 +217,5 @@ def destroy(name: str, *, data: bool) -> list[str]:
     gone = []
     for target in stages.load(name).hosts:
         with hosts.connect(target, f"{build.project()}-{name}") as host:
-            gone += swept(host, data=data)
-    return gone
-
-
-def swept(host: Host, *, data: bool) -> list[str]:
-    """Remove a stage's containers, volumes and network from one machine; returns their names."""
-    mine = {"label": f"{hosts.LABEL}={host.name}"}
-    parts = "state|tls|secrets-[0-9a-f]{12}" + ("|data|backups" if data else "")
-    gone = []
-    for held in host.docker.containers.list(all=True, filters=mine, ignore_removed=True):
-        held.remove(force=True, v=True)
-        gone.append(str(held.name))
-    for volume in host.docker.volumes.list():
-        if re.fullmatch(f"{host.name}-({parts})", volume.name):  # another stage's name may begin alike
-            volume.remove()
-            gone.append(volume.name)
-    for network in host.docker.networks.list(filters=mine):
-        network.remove()
-        gone.append(str(network.name))
+            gone += prune.everything(host, data=data)
     return gone

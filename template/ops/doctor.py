@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -101,6 +102,7 @@ def there(name: str, stage: Stage, target: str) -> Iterator[Finding]:
     try:
         with hosts.connect(target, f"{build.project()}-{name}") as host:
             yield Finding(True, f"{target}: the engine answers")
+            yield spoken(host)
             yield from room(host)
             if target == stage.hosts[0]:
                 yield from free_ports(host, stage)
@@ -110,13 +112,20 @@ def there(name: str, stage: Stage, target: str) -> Iterator[Finding]:
         yield named(stage.domain)
 
 
+def spoken(host: Host) -> Finding:
+    """Whether docker's command here and the engine there agree: a new command refuses an old engine."""
+    done = subprocess.run(["docker", "-H", host.url, "version"], capture_output=True, text=True)
+    said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    remedy = f"{said}: install a docker command and an engine of about the same year"
+    return Finding(not done.returncode, f"{host.target}: docker's command can build there", remedy)
+
+
 def room(host: Host) -> Iterator[Finding]:
     """Free space where the engine keeps its images, seen from a container once there is an image."""
-    if not (images := host.docker.images.list(filters={"label": "org.opencontainers.image.version"})):
+    if not (images := host.docker.images.list(f"{build.project()}-server")):
         return
-    said = hosts.once(
-        host, images[0].id or "", ["-c", "import shutil; print(shutil.disk_usage('/').free)"], entry="python"
-    )
+    script = "import shutil; print(shutil.disk_usage('/').free)"
+    said = hosts.once(host, images[0].id or "", ["python3", "-c", script])
     free = int(said) / 1e9
     yield Finding(
         free >= FREE_GB,

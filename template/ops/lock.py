@@ -6,12 +6,14 @@ by a program in it: without the lock nothing can be changed.
 
 import base64
 import getpass
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from types import FrameType
 
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
@@ -65,12 +67,27 @@ def hold(host: Host, why: str) -> Iterator[Shell]:
     try:
         connection = held.attach_socket(params={"stdin": 1, "stream": 1})
         held.start()
-        yield Shell(held)
+        with interruptible():
+            yield Shell(held)
     finally:
         if connection:
             connection.close()
         with suppress(DockerException, RequestException):  # ours alone: another one may have its name by now
             held.remove(force=True)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that a cancelled job takes its canary back."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def take(host: Host, why: str) -> Container:
@@ -87,8 +104,9 @@ def take(host: Host, why: str) -> Container:
             raise Locked(
                 f"{host.name} is locked by {owner} since {at}: {doing}; wait, or break it: ops unlock"
             )
-        if found:  # its owner died before it lived
-            release(host)
+        if found:  # its owner died before it lived; by its id, since another one may have its name
+            with suppress(APIError):
+                found.remove(force=True)
     raise Locked(f"{host.name} was locked a moment ago: try again")
 
 

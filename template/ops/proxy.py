@@ -111,10 +111,13 @@ def ensure(host: Host, stage: Stage, shell: Shell) -> None:
 
 def is_current(host: Host, stage: Stage, shell: Shell) -> bool:
     """Whether both proxies are of infra/server and of the stage as they are now."""
-    held = host.container("lb")
+    held, facing = host.container("lb"), host.container("edge")
     made_of = held.image.tags if held and held.image else []
-    has_edge = host.target == stage.hosts[0]
-    return host.tools in made_of and (not has_edge or shell.read(EDGE) == edge(host, stage))
+    if facing is None:
+        return host.tools in made_of
+    bound = facing.attrs["HostConfig"]["PortBindings"] or {}
+    ports = {inside: [{"HostIp": at, "HostPort": str(port)}] for inside, (at, port) in stage.ports.items()}
+    return host.tools in made_of and bound == ports and shell.read(EDGE) == edge(host, stage)
 
 
 def renew(host: Host, stage: Stage, shell: Shell) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
 class Step(Protocol):
@@ -59,11 +59,10 @@ class Terminal:
     def step(self, name: str) -> Iterator[Line]:
         """A bar while the step runs; then its line, with its seconds."""
         began = time.monotonic()
-        columns: tuple[ProgressColumn, ...]
-        columns = TextColumn("  {task.description:<14}"), BarColumn(bar_width=24), TimeElapsedColumn()
-        columns += (TextColumn("{task.fields[said]}"),)
-        hidden = not self.out.is_terminal
-        with Progress(*columns, console=self.out, transient=True, disable=hidden) as bar:
+        shown = TextColumn("  {task.description:<14}", markup=False)
+        said = TextColumn("{task.fields[said]}", markup=False)
+        hidden, rest = not self.out.is_terminal, (BarColumn(bar_width=24), TimeElapsedColumn(), said)
+        with Progress(shown, *rest, console=self.out, transient=True, disable=hidden) as bar:
             line = Line(bar, bar.add_task(name, total=None, said=""))
             try:
                 yield line

@@ -5,15 +5,12 @@ The state is written before traffic moves, so that a later run can finish or und
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
-from docker.errors import APIError, NotFound
-
-from ops import backups, proxy, replay, slots, verdict
+from ops import backups, proxy, prune, replay, slots, verdict
 from ops import host as hosts
 from ops import state as states
-from ops.errors import Failed, Lost, NotReady, OpsError
+from ops.errors import Failed, Lost, OpsError
 from ops.host import Host
 from ops.lock import Shell
 from ops.screen import Screen, Step
@@ -27,13 +24,12 @@ class Site:
 
     host: Host
     stage: Stage
-    slug: str
     shell: Shell
     screen: Screen
 
     def image(self, version: str) -> str:
-        """The name of a version's image."""
-        return f"{self.slug}:{version}"
+        """The name of a version's image, which is this stage's alone."""
+        return f"{self.host.name}:{version}"
 
 
 def prepare(site: Site, state: State, version: str, files: Mapping[str, bytes]) -> None:
@@ -41,7 +37,7 @@ def prepare(site: Site, state: State, version: str, files: Mapping[str, bytes]) 
     with site.screen.step("secrets") as step:
         state.secrets[version] = slots.keep_secrets(site.host, files)
         step.end(f"{len(files)} files, readable by the app alone")
-    if state.stable:
+    if state.stable or has_data(site):
         with site.screen.step("backup") as step:
             saved = backups.snapshot(site.host, site.stage.backup, f"pre-{version}", state.secrets[version])
             step.end(f"{saved['id']} pre-{version}: {saved['rows']:,} rows in {saved['tables']} tables")
@@ -51,6 +47,12 @@ def prepare(site: Site, state: State, version: str, files: Mapping[str, bytes]) 
         step.end("tables and index are ready for both versions")
 
 
+def has_data(site: Site) -> bool:
+    """Whether a stage of which nothing serves holds a database all the same: destroyed but for it."""
+    volumes = {f"{site.host.name}-data": slots.DATA}
+    return "app.db" in hosts.once(site.host, site.host.tools, ["ls", slots.DATA], volumes=volumes).split()
+
+
 def arrive(site: Site, state: State, version: str, steps: Sequence[int], *, back: bool = False) -> None:
     """Start a version beside the one that serves, try it, give it traffic in steps, and make it stable.
 
@@ -58,7 +60,7 @@ def arrive(site: Site, state: State, version: str, steps: Sequence[int], *, back
     to a version of before: what it replaces is no place to return to.
     """
     before = state.stable
-    state.coming, state.phase, state.share = version, "starting", 0
+    state.coming, state.phase, state.share, state.back = version, "starting", 0, back
     state.slots[state.idle] = version
     states.save(site.shell, state)
     states.note(site.shell, f"{'roll back to' if back else 'deploy'} {version}; {before or 'nothing'} serves")
@@ -74,7 +76,7 @@ def arrive(site: Site, state: State, version: str, steps: Sequence[int], *, back
         why = str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {hosts.reason(error)}"
         undo(site, state, why)
         raise Failed(f"{version} was taken back, {before or 'nothing'} serves: {why}") from error
-    finish(site, state, back=back)
+    finish(site, state)
 
 
 def warm(site: Site, state: State, *, tries: bool) -> None:
@@ -120,17 +122,16 @@ def watch(site: Site, state: State, before: tuple[verdict.Sample, verdict.Sample
         time.sleep(rule.tick_s)
         slots.renew_lease(site.host, state.coming)
         new, old = samples(site, state)
-        came = new.since(before[0])
-        word, why = verdict.judge(came, old.since(before[1]), rule)
+        word, why = verdict.judge(new.since(before[0]), old.since(before[1]), rule)
         spent = time.monotonic() - began
         step.tell(f"{word}: {why}", min(spent / rule.bake_s, 1))
         if word == "fail":
             raise Failed(why)
         if word == "pass" and spent >= rule.bake_s:
             return step.end(why)
+        if word == "doubt" and spent >= rule.max_wait_s:
+            raise Failed(why)
         if word == "wait" and spent >= rule.max_wait_s and rule.on_quiet != "hold":
-            if came.requests >= rule.min_requests:  # not silent, and still in doubt
-                raise Failed(why)
             return quiet(site, rule.on_quiet, why, step)
 
 
@@ -142,7 +143,7 @@ def quiet(site: Site, on_quiet: str, why: str, step: Step) -> None:
     step.end(f"no verdict, promoted as on_quiet says: {why}")
 
 
-def finish(site: Site, state: State, *, back: bool = False) -> None:
+def finish(site: Site, state: State) -> None:
     """Give the new version everything and let the old one end; that it shall be so is already written."""
     new, old = state.coming, state.stable
     with site.screen.step("promote") as step:
@@ -156,91 +157,41 @@ def finish(site: Site, state: State, *, back: bool = False) -> None:
             step.end(f"{old} has answered what it had")
     rest = [version for version in state.past if version not in (new, old)]
     mine = [old] if old and old != new else []
-    state.past = ([*rest, *mine] if back else [*mine, *rest])[: site.stage.keep - 1]
-    state.stable, state.coming, state.phase, state.share = new, "", "idle", 0
+    state.past = ([*rest, *mine] if state.back else [*mine, *rest])[: site.stage.keep - 1]
+    state.stable, state.coming, state.phase, state.share, state.back = new, "", "idle", 0, False
     state.slots = {slot: version if version == new else "" for slot, version in state.slots.items()}
     state.secrets = {v: held for v, held in state.secrets.items() if v in (new, *state.past)}
     states.save(site.shell, state)
     states.note(site.shell, f"{new} is stable")
-    prune(site, state)
+    with site.screen.step("prune") as step:
+        step.end(prune.versions(site.host, state))
 
 
 def undo(site: Site, state: State, why: str) -> None:
     """Give all traffic to the stable version and stop the other one."""
     gone = state.coming
     with site.screen.step("take back") as step:
+        if state.stable:
+            revive(site, state, state.stable)
         shares: proxy.Weights = {state.slot(state.stable): proxy.FULL} if state.stable else {}
         proxy.route(site.host, site.stage, site.shell, state.slot_key, shares)
         states.note(site.shell, f"took back {gone}: {why}")
         if gone and gone != state.stable:
             slots.stop(site.host, site.stage, gone)
         state.slots = {slot: v if v == state.stable else "" for slot, v in state.slots.items()}
-        state.coming, state.phase, state.share = "", "idle", 0
+        state.coming, state.phase, state.share, state.back = "", "idle", 0, False
         states.save(site.shell, state)
         step.end(f"{state.stable or 'nothing'} serves all requests")
 
 
-def recover(site: Site) -> State:
-    """Finish or undo what an earlier run left, and see that what is stable serves."""
-    state = states.read(site.shell)
-    if state.phase == "promoting" and revived(site, state):
-        states.note(site.shell, f"found {state.coming} on its way to stable: finishing")
-        finish(site, state)
-    elif state.phase != "idle":
-        undo(site, state, f"an earlier run ended while it was {state.phase}")
-    elif state.stable:
-        revive(site, state, state.stable)
-        shares: proxy.Weights = {state.slot(state.stable): proxy.FULL}
-        proxy.route(site.host, site.stage, site.shell, state.slot_key, shares)
-    return state
-
-
-def revived(site: Site, state: State) -> bool:
-    """Whether a version that was about to become stable serves; its lease may have ended meanwhile."""
-    version = state.coming
-    try:
-        revive(site, state, version)
-        slots.renew_lease(site.host, version)
-        slots.wait_ready(site.host, site.stage, site.shell, version, state.slot(version))
-    except (NotFound, APIError, Failed):
-        return False
-    return True
-
-
 def revive(site: Site, state: State, version: str) -> None:
-    """See that a version's container runs, made anew where somebody removed it."""
+    """See that a version's containers run; the one that serves is made anew where somebody removed it."""
     if held := site.host.container(f"web-{version}"):
         held.start()
     else:
         slot, image = state.slot(version), site.image(version)
         slots.start_web(site.host, site.stage, image, version, slot, state.secrets[version])
-
-
-def back(site: Site, version: str) -> None:
-    """Serve a version of before again; raise NotReady where it is not kept."""
-    state = recover(site)
-    wanted = version or next(iter(state.past), "")
-    if wanted not in state.past:
-        kept = ", ".join(state.past) or "none"
-        raise NotReady(f"{wanted or 'an earlier version'} is not kept here (kept: {kept}): deploy it anew")
-    arrive(site, state, wanted, (), back=True)
-
-
-def prune(site: Site, state: State) -> None:
-    """Remove containers, secrets and images of versions that are not kept."""
-    kept = {state.stable, *state.past}
-    with site.screen.step("prune") as step:
-        old = [c for role in ("web", "worker") for c in site.host.containers(role)]
-        old = [c for c in old if c.labels["deploy.version"] not in kept]
-        for held in old:
-            held.remove(force=True)
-        mine = {"label": f"{hosts.LABEL}={site.host.name}", "name": f"{site.host.name}-secrets-"}
-        for volume in site.host.docker.volumes.list(filters=mine):
-            if volume.name not in state.secrets.values():
-                with suppress(APIError):
-                    volume.remove()
-        for version in {c.labels["deploy.version"] for c in old}:
-            with suppress(NotFound, APIError):  # 409: another stage's container is made of it
-                site.host.docker.images.remove(site.image(version))
-        site.host.docker.images.prune(filters={"dangling": True, "until": "168h"})
-        step.end(f"{len(old)} containers removed; kept: {', '.join(sorted(kept))}")
+        slots.end_lease(site.host, version)
+    for worker in site.host.containers("worker"):
+        if worker.labels["deploy.version"] == version:
+            worker.start()

@@ -23,17 +23,14 @@ DATA, SECRETS = "/app/var", "/run/secrets"
 PORT = 8000
 LEASE = "/tmp/canary-lease"  # noqa: S108
 UNSAFE = ("leak", "output-pii", "output-toxicity")
-RESTARTS = 2
+ALWAYS = {"Name": "unless-stopped"}
 
 
 def keep_secrets(host: Host, files: Mapping[str, bytes]) -> str:
-    """The volume that holds exactly these files, each readable by the app alone; made where it is missing."""
+    """The volume that holds exactly these files, each readable by the app alone."""
     told = "".join(f"{name}\0{hashlib.sha256(value).hexdigest()}\n" for name, value in sorted(files.items()))
     name = f"{host.name}-secrets-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-    with suppress(NotFound):
-        host.docker.volumes.get(name)
-        return name
-    host.docker.volumes.create(name, labels=host.labels)
+    host.docker.volumes.create(name, labels=host.labels)  # no harm where it is there, perhaps half made
     # Never started: the values go over the engine's socket into files, and are no program's argument.
     helper = host.docker.containers.create(
         host.tools, ["true"], labels={**host.labels, "deploy.role": "once"},
@@ -41,11 +38,8 @@ def keep_secrets(host: Host, files: Mapping[str, bytes]) -> str:
     )  # fmt: skip
     try:
         helper.put_archive(SECRETS, packed(files))
-    except BaseException:
+    finally:
         helper.remove(force=True)
-        host.docker.volumes.get(name).remove(force=True)
-        raise
-    helper.remove(force=True)
     return name
 
 
@@ -66,7 +60,7 @@ def volumes(host: Host, secrets: str) -> dict[str, str]:
 
 
 def start_web(host: Host, stage: Stage, image: str, version: str, slot: Slot, secrets: str) -> Container:
-    """Start a version in a slot; what is left of an earlier try goes."""
+    """Start a version in a slot; what is left of an earlier try goes. A canary that dies stays down."""
     return start(host, stage, image, f"web-{version}", secrets, f"{host.name}-{slot}", {
         "deploy.role": "web", "deploy.version": version, "deploy.slot": slot,
     }, ["serve", "--host", "0.0.0.0", "--port", str(PORT)])  # fmt: skip  # noqa: S104
@@ -91,7 +85,7 @@ def start(
     network = {host.name: host.docker.api.create_endpoint_config(aliases=[alias] if alias else None)}
     held = host.docker.containers.create(
         image, command, name=f"{host.name}-{part}", labels={**host.labels, **told}, volumes=shared,
-        network=host.name, networking_config=network, restart_policy={"Name": "unless-stopped"},
+        network=host.name, networking_config=network, restart_policy=None if alias else ALWAYS,
         read_only=True, tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"],  # noqa: S108
         security_opt=["no-new-privileges"], mem_limit=f"{stage.memory_mb}m", log_config=proxy.LOG,
         healthcheck=None if alias else {"test": ["NONE"]},
@@ -107,8 +101,8 @@ def wait_ready(host: Host, stage: Stage, shell: Shell, version: str, slot: Slot)
     def settled() -> bool:
         nonlocal why
         held.reload()
-        why = fallen(held)
-        if why:
+        if held.status in ("exited", "dead"):
+            why = f"ended with exit code {held.attrs['State']['ExitCode']}"
             return True
         at = held.attrs["NetworkSettings"]["Networks"][host.name]["IPAddress"]
         found = proxy.seen(shell)[slot]
@@ -118,13 +112,6 @@ def wait_ready(host: Host, stage: Stage, shell: Shell, version: str, slot: Slot)
         why = f"was not ready within {stage.ready_s:.0f} s"
     if why:
         raise Failed(f"{version} {why}; its last lines:\n{tail(held)}")
-
-
-def fallen(held: Container) -> str:
-    """Why a container cannot become ready any more, or nothing."""
-    if held.status in ("exited", "dead"):
-        return f"ended with exit code {held.attrs['State']['ExitCode']}"
-    return f"started {RESTARTS + 1} times" if held.attrs["RestartCount"] > RESTARTS else ""
 
 
 def stop(host: Host, stage: Stage, version: str) -> None:
@@ -141,18 +128,20 @@ def renew_lease(host: Host, version: str) -> None:
 
 
 def end_lease(host: Host, version: str) -> None:
-    """Let a version serve without a lease."""
-    host.docker.containers.get(f"{host.name}-web-{version}").exec_run(["rm", "-f", LEASE])
+    """Let a version serve without a lease, and come back whenever it dies."""
+    held = host.docker.containers.get(f"{host.name}-web-{version}")
+    held.update(restart_policy=ALWAYS)
+    held.exec_run(["rm", "-f", LEASE])
 
 
 def sample(host: Host, shell: Shell, version: str, slot: Slot) -> Sample:
     """A version's counters: failures as the proxy saw them, the rest as the app counts it.
 
-    Raises Failed where the version does not run, was started again, or shows no metrics.
+    Raises Failed where the version does not run or shows no metrics.
     """
     held = host.docker.containers.get(f"{host.name}-web-{version}")
-    if held.status != "running" or held.attrs["RestartCount"]:
-        raise Failed(f"{version} is {held.status} after {held.attrs['RestartCount']} restarts:\n{tail(held)}")
+    if held.status != "running":
+        raise Failed(f"{version} has {held.status}; its last lines:\n{tail(held)}")
     found = proxy.seen(shell)[slot]
     if not found.state.startswith("UP"):  # "UP 1/2": one check of two has failed, and it serves
         raise Failed(f"{version} is {found.state} for the proxy:\n{tail(held)}")

@@ -12,6 +12,8 @@ from app.files import Strict
 from ops.errors import NotReady
 
 FILE = Path("config/deploy.toml")
+# HAProxy of another host listens there: a name could mean every address of the machine.
+NUMBERS = re.compile(r"[\d.]+|[\da-f:]*:[\da-f:]*")
 HOST = re.compile(r"local|ssh://[\w.-]+@[\w.:\[\]-]+(:\d+)?")
 
 
@@ -81,7 +83,9 @@ class Stage(Strict):
     workers: int = Field(default=1, ge=0, description="processes that answer what waits")
     keep: int = Field(default=3, ge=2, description="versions that stay for a rollback")
     ready_s: float = Field(default=60, gt=0, description="how long a new version may take until it is ready")
-    drain_s: int = Field(default=60, gt=0, description="how long requests of the old version may go on")
+    drain_s: int = Field(
+        default=60, gt=0, le=60, description="how long requests of the old version may go on"
+    )
     replay: int = Field(default=10, ge=0, description="golden cases a feature that a new version must answer")
     replay_faults: float = Field(default=0.1, ge=0, lt=1, description="the share of them that may go wrong")
     gate: bool = Field(default=True, description="a green report of the gate for this commit is needed")
@@ -95,6 +99,9 @@ class Stage(Strict):
         for host in hosts:
             if not HOST.fullmatch(host):
                 raise ValueError(f"'{host}' is neither 'local' nor ssh://user@host")
+        for host in hosts[1:]:
+            if not NUMBERS.fullmatch(address(host)):
+                raise ValueError(f"'{host}': name it by the address of the network that the hosts share")
         return hosts
 
     @model_validator(mode="after")

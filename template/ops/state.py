@@ -21,13 +21,15 @@ class State(BaseModel):
     """The versions of a stage. A later version of this program reads what an older one wrote.
 
     `stable` serves; `coming` shall replace it, and is in `phase`; `share` is the percentage it has.
-    `secrets` names the volume of each version that is kept, `slot_key` opens the choice of a slot by header.
+    `back` says that it is a version of before. `secrets` names the volume of each version that is kept,
+    `slot_key` opens the choice of a slot by header.
     """
 
     phase: Phase = "idle"
     stable: str = ""
     coming: str = ""
     share: int = 0
+    back: bool = False
     slots: dict[Slot, str] = Field(default_factory=lambda: dict.fromkeys(SLOTS, ""))
     secrets: dict[str, str] = {}
     past: list[str] = []

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ops.stages import Canary
 
-Word = Literal["pass", "fail", "wait"]
+Word = Literal["pass", "fail", "wait", "doubt"]
 SLOW = 0.95
 # The chance that a version which keeps its limits is sent back, in one look at one of its counters.
 ALARM = 0.001
@@ -60,8 +60,8 @@ class Sample:
 def judge(new: Sample, old: Sample, rule: Canary) -> tuple[Word, str]:
     """The word on what both versions did in the same time, and why.
 
-    What is too much is told by any number of requests that shows it; a pass needs `min_requests`, and no
-    share above what may be, even where that could still be chance.
+    What is too much is told by any number of requests that shows it; what may still be chance is in doubt; a
+    pass needs `min_requests`.
     """
     seen, doubt = f"new: {new}; old: {old}", ""
     for what, count, of, allowed in limits(new, old, rule):
@@ -70,12 +70,14 @@ def judge(new: Sample, old: Sample, rule: Canary) -> tuple[Word, str]:
             return "fail", found
         if share(count, of) > allowed:
             doubt = f"may be chance: {found}"
+    if doubt:
+        return "doubt", doubt
     if new.requests < rule.min_requests:
         return "wait", f"{new.requests} of {rule.min_requests} requests; {seen}"
     cost, before = share(new.usd, new.answered), share(old.usd, old.answered)
     if cost > rule.max_cost_ratio * before > 0:
         return "fail", f"cost: {cost:.6f} USD a request, {before:.6f} before; {seen}"
-    return ("wait", doubt) if doubt else ("pass", seen)
+    return "pass", seen
 
 
 def limits(new: Sample, old: Sample, rule: Canary) -> Iterator[tuple[str, int, int, float]]:

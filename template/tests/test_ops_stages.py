@@ -73,3 +73,9 @@ def test_the_page_on_deploys_names_every_key():
     shown = set(re.findall(r"`(\w+)`", text))
     keys = {*stages.Stage.model_fields, *stages.Canary.model_fields} - {"canary", "backup"}
     assert keys <= shown
+
+
+def test_a_host_behind_the_first_is_named_by_its_address(config):
+    config.write_text("[stages.a]\nhosts = ['ssh://d@web1.example.com', 'ssh://d@web2.example.com']\n")
+    with pytest.raises(ConfigError, match=r"web2\.example\.com': name it by the address"):
+        stages.load("a")
