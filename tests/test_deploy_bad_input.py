@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests import engine, services
+from tests import engine
 from tests.stage import Stage
 from tools import git
 
@@ -58,14 +58,14 @@ def test_rules_that_cannot_be(desk: Stage, rules: dict[str, Any], said: list[str
 
 
 def test_several_hosts_that_share_no_database(desk: Stage) -> None:
-    desk.write(hosts=["local", f"ssh://nobody@127.0.0.1:{services.free_port()}"])
+    desk.write(hosts=["local", "ssh://nobody@127.0.0.1:1"])
     refused(desk, "APP_DATABASE_URL must be a postgresql URL: uv run ops secrets set", "Connection refused")
 
 
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        (f"ssh://root@127.0.0.1:{services.free_port()}", "Connection refused"),
+        ("ssh://root@127.0.0.1:1", "Connection refused"),
         ("ssh://root@no-such-host.invalid", "Could not resolve hostname no-such-host.invalid"),
     ],
 )
