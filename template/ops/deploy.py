@@ -43,10 +43,12 @@ def deploy(name: str, screen: Screen) -> Done:
     version, files = build.version(), secrets.bundle(name)
     with opened(name, stage, screen, f"deploy {version}") as sites:
         found = [recover.recover(site) for site in sites]
-        if any(state.stable != version for state in found):
+        comes = any(state.stable != version for state in found)
+        if comes:
             images(sites, version)
             everywhere(sites, found, version, files)
-        backups.ensure_nightly(sites[0].host, stage.backup)
+        if comes or not sites[0].host.container(backups.ROLE):
+            backups.ensure_nightly(sites[0].host, stage.backup)
         done = Done(version, stage.url, states.read(sites[0].shell).past)
     return replace(done, unreached=unreached(stage))
 

@@ -125,7 +125,7 @@ def tunnel(target: str) -> Iterator[str]:
                     said.seek(0)
                     last = (said.read().strip().splitlines() or ["no answer"])[-1]
                     raise NotReady(
-                        f"{target}: ssh: {last}; mend host, user and key until this works: ssh {target}"
+                        f"{target}: {last}; mend host, user and key until this works: ssh {target}"
                     )
                 yield f"unix://{place}"
             finally:

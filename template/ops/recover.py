@@ -41,7 +41,8 @@ def aim(before: list[State], now: list[State]) -> str:
     was_going = any(state.back and state.phase == "promoting" for state in before)
     if was_going or len({state.stable for state in now}) > 1:
         return now[0].stable
-    return next(iter(now[0].past), "")
+    everywhere = (version for version in now[0].past if all(version in state.past for state in now))
+    return next(everywhere, "")
 
 
 def back(site: Site, state: State, version: str) -> None:
