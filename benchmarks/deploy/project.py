@@ -26,7 +26,7 @@ name = "trickle"
 base_url = "http://{address}:{port}/v1"
 region = "local"
 retention_days = 0
-price = {{ input_usd = 0.25, output_usd = 2.0 }}
+price = {{ input_usd = 0, output_usd = 0 }}
 """
 CASE = """\
 cases:

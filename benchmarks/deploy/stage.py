@@ -28,7 +28,7 @@ replay = {replay}
 steps = {steps}
 bake_s = {bake_s}
 tick_s = 1
-min_requests = 10
+min_requests = 30
 max_p95_ms = {max_p95_ms}
 """
 Event = dict[str, Any]

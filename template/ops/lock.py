@@ -101,9 +101,8 @@ def take(host: Host, why: str) -> Container:
         found = host.container(NAME)
         if found and until(partial(lives, found), BORN_S):
             owner, at, doing = (found.labels[f"deploy.{key}"] for key in ("owner", "at", "why"))
-            raise Locked(
-                f"{host.name} is locked by {owner} since {at}: {doing}; wait, or break it: ops unlock"
-            )
+            remedy = "wait, or break it with: uv run ops unlock STAGE"
+            raise Locked(f"{host.name} is locked by {owner} since {at}: {doing}; {remedy}")
         if found:  # its owner died before it lived; by its id, since another one may have its name
             with suppress(APIError):
                 found.remove(force=True)

@@ -159,6 +159,9 @@ def counted(text: str, found: proxy.Seen) -> Sample:
         if one.name == "app_request_seconds_bucket":
             edge = float(one.labels["le"])
             edges[edge] = edges.get(edge, 0) + one.value
+        elif one.name == "app_requests_total":
+            if one.labels["outcome"] == "ok" and one.labels["cached"] == "false":
+                totals["paid"] = totals.get("paid", 0) + one.value
         elif one.name != "app_guard_flags_total" or one.labels["flag"] in UNSAFE:
             totals[one.name] = totals.get(one.name, 0) + one.value
     if not edges:
@@ -166,4 +169,5 @@ def counted(text: str, found: proxy.Seen) -> Sample:
     return Sample(
         found.requests, found.failed, edges, totals.get("app_cost_usd_total", 0),
         round(totals.get("app_model_failures_total", 0)), round(totals.get("app_guard_flags_total", 0)),
+        round(totals.get("paid", 0)),
     )  # fmt: skip

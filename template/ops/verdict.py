@@ -18,7 +18,8 @@ class Sample:
     """Counters of one version since it started.
 
     `requests` and `failed` as the proxy saw them; by the app itself: answers by upper edge in seconds
-    (cumulative), dollars, models that gave no valid answer, and answers in which the guard found something.
+    (cumulative), dollars, models that gave no valid answer, answers in which the guard found something, and
+    answers that came from a model and not from the cache.
     """
 
     requests: int = 0
@@ -27,13 +28,14 @@ class Sample:
     usd: float = 0
     invalid: int = 0
     flagged: int = 0
+    paid: int = 0
 
     def since(self, before: "Sample") -> "Sample":
         """What came after another sample of the same version."""
         edges = {edge: count - before.answers.get(edge, 0) for edge, count in self.answers.items()}
         return Sample(
             self.requests - before.requests, self.failed - before.failed, edges, self.usd - before.usd,
-            self.invalid - before.invalid, self.flagged - before.flagged,
+            self.invalid - before.invalid, self.flagged - before.flagged, self.paid - before.paid,
         )  # fmt: skip
 
     @property
@@ -61,7 +63,7 @@ def judge(new: Sample, old: Sample, rule: Canary) -> tuple[Word, str]:
     """The word on what both versions did in the same time, and why.
 
     What is too much is told by any number of requests that shows it; what may still be chance is in doubt; a
-    pass needs `min_requests`.
+    pass needs `min_requests`. The cost is that of answers from a model: the cache of a new version is empty.
     """
     seen, doubt = f"new: {new}; old: {old}", ""
     for what, count, of, allowed in limits(new, old, rule):
@@ -74,9 +76,9 @@ def judge(new: Sample, old: Sample, rule: Canary) -> tuple[Word, str]:
         return "doubt", doubt
     if new.requests < rule.min_requests:
         return "wait", f"{new.requests} of {rule.min_requests} requests; {seen}"
-    cost, before = share(new.usd, new.answered), share(old.usd, old.answered)
-    if cost > rule.max_cost_ratio * before > 0:
-        return "fail", f"cost: {cost:.6f} USD a request, {before:.6f} before; {seen}"
+    cost, before = share(new.usd, new.paid), share(old.usd, old.paid)
+    if min(new.paid, old.paid) >= rule.min_requests and cost > rule.max_cost_ratio * before > 0:
+        return "fail", f"cost: {cost:.6f} USD an answer, {before:.6f} before; {seen}"
     return "pass", seen
 
 

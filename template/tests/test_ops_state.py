@@ -129,6 +129,10 @@ app_request_seconds_bucket{feature="a",le="0.5"} 8.0
 app_request_seconds_bucket{feature="b",le="0.5"} 1.0
 app_request_seconds_bucket{feature="a",le="+Inf"} 9.0
 app_request_seconds_bucket{feature="b",le="+Inf"} 1.0
+app_requests_total{cached="false",feature="a",outcome="ok"} 4.0
+app_requests_total{cached="false",feature="b",outcome="ok"} 1.0
+app_requests_total{cached="true",feature="a",outcome="ok"} 5.0
+app_requests_total{cached="false",feature="a",outcome="blocked"} 3.0
 app_cost_usd_total{feature="a",model="m"} 0.25
 app_cost_usd_total{feature="b",model="m"} 0.5
 app_model_failures_total{feature="a"} 2.0
@@ -141,7 +145,7 @@ def test_counters_of_all_features_are_added_and_what_a_caller_sent_is_not_unsafe
     found = slots.counted(METRICS, Seen("UP", "10.0.0.2", 0, 12, 3))
     assert (found.requests, found.failed, found.answered) == (12, 3, 10)
     assert found.answers[0.5] == 9
-    assert (found.usd, found.invalid, found.flagged) == (0.75, 2, 1)
+    assert (found.usd, found.invalid, found.flagged, found.paid) == (0.75, 2, 1, 5)
 
 
 def test_a_page_without_metrics_is_no_sample():

@@ -32,13 +32,22 @@ def test_no_request_at_all_waits():
         (sample(60, slow=20), "slower than 900 ms"),
         (sample(60, invalid=12), "without a valid answer"),
         (sample(60, flagged=12), "flagged by the guard"),
-        (sample(60, usd=0.09), "cost"),
+        (sample(60, usd=0.09, paid=60), "cost"),
     ],
 )
 def test_each_counter_alone_takes_a_canary_back(bad, word):
-    said, why = judge(bad, sample(2_000, usd=2.0), RULE)
+    said, why = judge(bad, sample(2_000, usd=2.0, paid=2_000), RULE)
     assert said == "fail"
     assert word in why
+
+
+def test_an_empty_cache_makes_no_version_dearer():
+    warm = sample(2_000, usd=0.1, paid=100)
+    assert judge(sample(100, usd=0.1, paid=100), warm, RULE)[0] == "pass"
+
+
+def test_few_answers_of_a_model_say_nothing_of_the_cost():
+    assert judge(sample(100, usd=0.4, paid=4), sample(2_000, usd=2.0, paid=2_000), RULE)[0] == "pass"
 
 
 def test_failures_are_told_before_there_are_enough_requests():
