@@ -9,6 +9,7 @@ import yaml
 from gate import checks, leaks
 from tests import kit
 
+PIN = "0f3a" + "5c6b" + "9d12"
 MIXED, HEX, LETTERS = "q7Rt2Lw9Zx4Vb6Np", "0f3a" * 4, "qRtLwZxVbNpKdFgH"
 KEYS = {
     "openai": "sk-" + MIXED * 3,
@@ -28,6 +29,9 @@ KEYS = {
 }
 SAFE = [
     "commit 3f32def08c1b4a56e7d9f0123456789abcdef012",
+    f'sha256 = "{PIN * 5}"',
+    f"revision: '{PIN * 3}'",
+    f"DIGEST: {PIN}",
     "sk-learn-pipelines-with-many-steps-and-a-long-name-2",
     "task-0123456789abcdef0123456789abcdef",
     "OPENAI: sk-... or sk-proj-<your key>, hf_..., gsk_xxxx",
