@@ -21,8 +21,8 @@ Who = Annotated[str, typer.Option(help="whose key it is")]
 def init(who: Who = "") -> None:
     """Make your key where you have none, and let it read the secrets."""
     public = secrets.init(who or getpass.getuser())
-    out.print(f"your public key: {public}")
-    out.print(f"your private key: {sealed.key_file()}; keep a copy, nobody can replace it")
+    out.print(f"your public key: {public}", soft_wrap=True)
+    out.print(f"your private key: {sealed.key_file()}; keep a copy, nobody can replace it", soft_wrap=True)
 
 
 @cli.command("set")
