@@ -34,7 +34,7 @@ if missing:
     apt.packages(name=f"Install {', '.join(missing)}", packages=missing, update=True)
 put("upgrades.conf", "/etc/apt/apt.conf.d/20auto-upgrades")
 for name, group in {"deploy": "docker", "admin": "sudo"}.items():
-    server.user(name, groups=[group], shell="/bin/bash", public_keys=keys)  # noqa: S604
+    server.user(name, name=f"Let your keys open {name}", groups=[group], shell="/bin/bash", public_keys=keys)  # noqa: S604
 files.put(
     name="Let admin use sudo",
     src=StringIO("admin ALL=(ALL) NOPASSWD:ALL\n"),
