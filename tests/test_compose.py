@@ -16,7 +16,7 @@ import yaml
 from tests import engine, services
 from tests.rendered import Project
 
-PROFILES = ("postgres", "redis", "observability")
+PROFILES = ("postgres", "redis", "inference", "observability")
 
 
 def compose(folder: Path, *words: str) -> str:
@@ -71,14 +71,19 @@ def said(port: int, path: str, **headers: str) -> dict[str, Any]:
         return dict(json.load(reply))
 
 
-def test_every_profile_is_understood(packed: Path) -> None:
+@pytest.fixture(scope="module")
+def resolved(packed: Path) -> dict[str, Any]:
+    """Return the services of all profiles as compose understands them."""
     words = [word for profile in PROFILES for word in ("--profile", profile)]
-    found = yaml.safe_load(compose(packed, *words, "config"))["services"]
-    assert {"setup", "app", "worker", "postgres", "redis", "prometheus"} <= found.keys()
+    return dict(yaml.safe_load(compose(packed, *words, "config"))["services"])
 
 
-def test_no_service_may_more_than_it_needs(described: dict[str, Any]) -> None:
-    for name, service in described.items():
+def test_every_profile_is_understood(resolved: dict[str, Any]) -> None:
+    assert {"setup", "app", "worker", "postgres", "redis", "inference", "prometheus"} <= resolved.keys()
+
+
+def test_no_service_may_more_than_it_needs(resolved: dict[str, Any]) -> None:
+    for name, service in resolved.items():
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
