@@ -14,7 +14,6 @@ import pytest
 
 from tests import machines, services
 from tests import stage as stages
-from tests.conftest import slow
 from tests.engine import docker, until
 from tests.machines import HERE, Machine
 from tests.rendered import Project
@@ -78,7 +77,7 @@ def pair(desk: Stage, render: Callable[..., Project], tmp_path: Path, worker_id:
     """Return a stage of two machines, not deployed yet; the second has the tools already."""
     assert desk.running("lb")
     tools = docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{stages.SLUG}-server").split()
-    with machines.another(tmp_path) as machine, postgres() as database, redis() as memory:
+    with postgres() as database, redis() as memory, machines.another(tmp_path) as machine:
         machine.bring(*tools)
         both = {"hosts": ["local", machine.target], "build": "here", "extras": "postgres redis"}
         (tmp_path / "own").mkdir()
@@ -96,7 +95,7 @@ def pair(desk: Stage, render: Callable[..., Project], tmp_path: Path, worker_id:
             stages.remove_images(stage)
 
 
-@slow
+@pytest.mark.long
 def test_two_machines_serve_one_stage_and_go_back_together(pair: Pair) -> None:
     stage = pair.stage
     pair.deploy()
