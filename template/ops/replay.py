@@ -54,6 +54,12 @@ def chosen(count: int) -> Iterator[Chosen]:
             yield feature, case, marks.get(case.name, 0)
 
 
+def promised_ms() -> dict[str, float]:
+    """The p95 in milliseconds that each feature promises."""
+    found = features.load_all(settings.load().features_dir)
+    return {name: feature.spec.slo.p95_ms for name, feature in found.items()}
+
+
 def wrong(asked: Chosen, answer: Mapping[str, Any]) -> str:
     """What is wrong with an answer, or nothing."""
     feature, case, accepted = asked

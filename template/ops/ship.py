@@ -118,11 +118,12 @@ def samples(site: Site, state: State) -> tuple[verdict.Sample, verdict.Sample]:
 def watch(site: Site, state: State, before: tuple[verdict.Sample, verdict.Sample], step: Step) -> None:
     """Look at both versions until the rule says pass, or raise Failed; silence is what `on_quiet` says."""
     rule, began = site.stage.canary, time.monotonic()
+    promised = replay.promised_ms()
     while True:
         time.sleep(rule.tick_s)
         slots.renew_lease(site.host, state.coming)
         new, old = samples(site, state)
-        word, why = verdict.judge(new.since(before[0]), old.since(before[1]), rule)
+        word, why = verdict.judge(new.since(before[0]), old.since(before[1]), rule, promised)
         spent = time.monotonic() - began
         step.tell(f"{word}: {why}", min(spent / rule.bake_s, 1))
         if word == "fail":

@@ -16,12 +16,17 @@ from ops.host import Host, tail, until
 from ops.lock import Shell
 from ops.stages import Stage
 from ops.state import Slot
-from ops.verdict import Sample
+from ops.verdict import Answers, Sample
 
 USER = 10_001
 DATA, SECRETS = "/app/var", "/run/secrets"
 PORT = 8000
 LEASE = "/tmp/canary-lease"  # noqa: S108
+# Counters of the app's /metrics that a version is judged by.
+COUNTED = {
+    "app_requests_total": "paid", "app_cost_usd_total": "usd", "app_model_failures_total": "invalid",
+    "app_guard_flags_total": "flagged",
+}  # fmt: skip
 UNSAFE = ("leak", "output-pii", "output-toxicity")
 ALWAYS = {"Name": "unless-stopped"}
 
@@ -153,21 +158,23 @@ def sample(host: Host, shell: Shell, version: str, slot: Slot) -> Sample:
 
 def counted(text: str, found: proxy.Seen) -> Sample:
     """The sample of a version from what its /metrics says and what the proxy saw."""
-    totals: dict[str, float] = {}
-    edges: dict[float, float] = {}
+    features: dict[str, dict[str, float]] = {}
+    edges: dict[str, dict[float, float]] = {}
     for one in (s for family in text_string_to_metric_families(text) for s in family.samples):
+        name = one.labels.get("feature", "")
         if one.name == "app_request_seconds_bucket":
-            edge = float(one.labels["le"])
-            edges[edge] = edges.get(edge, 0) + one.value
-        elif one.name == "app_requests_total":
-            if one.labels["outcome"] == "ok" and one.labels["cached"] == "false":
-                totals["paid"] = totals.get("paid", 0) + one.value
-        elif one.name != "app_guard_flags_total" or one.labels["flag"] in UNSAFE:
-            totals[one.name] = totals.get(one.name, 0) + one.value
+            edges.setdefault(name, {})[float(one.labels["le"])] = one.value
+        elif (key := COUNTED.get(one.name)) and is_counted(one.labels):
+            held = features.setdefault(name, {})
+            held[key] = held.get(key, 0) + one.value
     if not edges:
         raise Failed("/metrics has no app_request_seconds: is this the app's image?")
-    return Sample(
-        found.requests, found.failed, edges, totals.get("app_cost_usd_total", 0),
-        round(totals.get("app_model_failures_total", 0)), round(totals.get("app_guard_flags_total", 0)),
-        round(totals.get("paid", 0)),
-    )  # fmt: skip
+    answers = {name: Answers(one, **features.get(name, {})) for name, one in edges.items()}
+    return Sample(found.requests, found.failed, answers)
+
+
+def is_counted(labels: Mapping[str, str]) -> bool:
+    """Of requests those that a model answered, of flags those of an answer; all of the rest."""
+    if "outcome" in labels:
+        return labels["outcome"] == "ok" and labels["cached"] == "false"
+    return labels.get("flag", UNSAFE[0]) in UNSAFE

@@ -141,11 +141,13 @@ app_guard_flags_total{feature="a",flag="pii"} 7.0
 """
 
 
-def test_counters_of_all_features_are_added_and_what_a_caller_sent_is_not_unsafe():
+def test_each_feature_has_its_counters_and_what_a_caller_sent_is_not_unsafe():
     found = slots.counted(METRICS, Seen("UP", "10.0.0.2", 0, 12, 3))
-    assert (found.requests, found.failed, found.answered) == (12, 3, 10)
-    assert found.answers[0.5] == 9
-    assert (found.usd, found.invalid, found.flagged, found.paid) == (0.75, 2, 1, 5)
+    a, b = found.features["a"], found.features["b"]
+    assert (found.requests, found.failed, a.count, b.count) == (12, 3, 9, 1)
+    assert a.edges[0.5] == 8
+    assert (a.usd, a.invalid, a.flagged, a.paid) == (0.25, 2, 1, 4)
+    assert (b.usd, b.paid) == (0.5, 1)
 
 
 def test_a_page_without_metrics_is_no_sample():
