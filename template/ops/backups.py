@@ -8,11 +8,11 @@ import json
 import secrets
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from docker.errors import DockerException, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.types import LogConfig, Mount
 
@@ -117,7 +117,8 @@ def ask(host: Host, backup: Backup, words: list[str], secrets_from: str = "") ->
         raise NotReady(f"{host.name}: {' '.join(words[:2])}: {error}") from error
     finally:
         if held:
-            held.remove(force=True, v=True)
+            with suppress(APIError):  # 409: it goes already
+                held.remove(force=True, v=True)
 
 
 def create(host: Host, backup: Backup, words: list[str], part: str, secrets_from: str = "") -> Container:

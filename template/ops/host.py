@@ -7,12 +7,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from docker import DockerClient
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from requests import RequestException
 
@@ -163,7 +163,8 @@ def once(
             raise Failed(f"{' '.join(command)}: exit code {code}\n{tail(held)}")
         return said
     finally:
-        held.remove(force=True)
+        with suppress(APIError):  # 409: it goes already
+            held.remove(force=True)
 
 
 def send(held: Container, given: bytes) -> None:
