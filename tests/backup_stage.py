@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
+from filelock import FileLock
 
-from tests import services
+from tests import engine, services
 from tests.rendered import Project
 
-BASE = os.environ.get("SLIPWAY_PYTHON_IMAGE", "slipway-test/python:bookworm")
 SLUG = "bk-desk"
 IMAGE = f"{SLUG}-server:test"
 NAME = f"{SLUG}-staging"
@@ -28,15 +27,6 @@ def docker(*words: str, given: str = "", code: int = 0) -> str:
     done = subprocess.run(["docker", *words], input=given, capture_output=True, text=True, check=False)
     assert done.returncode == code, f"docker {' '.join(words)}: {done.stdout}{done.stderr}"
     return done.stdout
-
-
-def require_engine() -> None:
-    """Skip without an engine that holds the base image."""
-    if (
-        not shutil.which("docker")
-        or subprocess.run(["docker", "image", "inspect", BASE], capture_output=True, check=False).returncode
-    ):
-        pytest.skip(f"no Docker engine with the image {BASE}")
 
 
 @dataclass
@@ -85,11 +75,12 @@ class Running:
 @contextmanager
 def filled(source: Project, folder: Path) -> Iterator[Running]:
     """A stage of a project with 2000 rows in SQLite and one page; its server's tools are built."""
-    require_engine()
+    engine.start()
     root = folder / "project"
     shutil.copytree(source.root, root)
-    docker("build", "-q", "-t", IMAGE, "--build-arg", f"PYTHON_IMAGE={BASE}", str(root / "infra" / "server"))
-    with stage(Project(root, source.cache)) as running:
+    engine.image(root / "infra/server", IMAGE)
+    # The stage's name is one for all test workers.
+    with FileLock(engine.CACHE / "backup-stage.lock"), stage(Project(root, source.cache)) as running:
         running.sql(
             "create table usage (id text primary key, said text);"
             "with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000) "
