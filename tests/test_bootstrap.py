@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import services
+from tests import engine
 from tests.rendered import Project
 
 IMAGE = "slipway-test/python:bookworm"
@@ -83,7 +83,7 @@ def run(*command: str, given: str = "") -> str:
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """Return a bare machine, without a user but root and with passwords allowed."""
-    services.program("docker", "docker.io")
+    engine.start()
     name = f"{NAME}-{tmp_path.parent.name}"
     try:
         yield Machine(name, tmp_path)
