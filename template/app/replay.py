@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import db, settings, tenants
 from app.errors import NotFound
 from app.files import Strict
+from app.settings import Settings
 
 TENANT = "deploy-replay"
 AT_ONCE = 4
@@ -42,7 +43,7 @@ async def run(wanted: Asks) -> list[dict[str, Any]]:
     config = settings.load()
     engine = db.connect(config.database_url)
     try:
-        headers = {**wanted.headers, "Authorization": f"Bearer {await key(engine)}"}
+        headers = {**wanted.headers, "Authorization": f"Bearer {await key(engine, config)}"}
         room = asyncio.Semaphore(AT_ONCE)
         async with httpx2.AsyncClient(base_url=wanted.url, headers=headers, timeout=TIMEOUT_S) as client:
             return await asyncio.gather(*(answer(client, room, ask) for ask in wanted.asks))
@@ -51,9 +52,8 @@ async def run(wanted: Asks) -> list[dict[str, Any]]:
         await engine.dispose()
 
 
-async def key(engine: AsyncEngine) -> str:
+async def key(engine: AsyncEngine, config: Settings) -> str:
     """A key for this run alone."""
-    config = settings.load()
     try:
         await tenants.keys(engine, TENANT)
     except NotFound:

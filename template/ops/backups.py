@@ -17,7 +17,7 @@ from docker.models.containers import Container
 from docker.types import LogConfig, Mount
 
 from ops.errors import NotReady
-from ops.host import Host
+from ops.host import LOCKED, Host
 from ops.stages import Backup
 
 PROGRAM = ["python3", "/opt/backup/backup.py"]
@@ -129,8 +129,7 @@ def create(host: Host, backup: Backup, words: list[str], part: str, secrets_from
         # restic knows its own locks by the name of the machine.
         hostname=host.name[:63], network=network(host, backup),
         mounts=mounts(host, secrets_from or secrets_volume(host), data=words[0] != "drill"),
-        read_only=True, tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"], security_opt=["no-new-privileges"],  # noqa: S108
-        labels={**host.labels, "deploy.role": ROLE}, init=True,
+        tmpfs={"/tmp": "size=64m"}, labels={**host.labels, "deploy.role": ROLE}, init=True, **LOCKED,  # noqa: S108
         restart_policy={"Name": "always"} if part == ROLE else None,
         log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m", "max-file": "3"}),
     )  # fmt: skip

@@ -31,6 +31,11 @@ def project() -> str:
         raise NotReady("pyproject.toml is missing: run this in the project's root") from error
 
 
+def prefix(stage: str) -> str:
+    """What every name on a stage's machines begins with."""
+    return f"{project()}-{stage}"
+
+
 def version() -> str:
     """The version that HEAD is; raise NotReady where the work tree differs from it."""
     if changed := git("status", "--porcelain").decode().splitlines():

@@ -101,7 +101,7 @@ def opened(stage: str) -> Iterator[tuple[Host, Backup]]:
     """The first machine of a stage, where its volumes are, and its rules for backups."""
     rules = stages.load(stage)
     slug = build.project()
-    with host.connect(rules.hosts[0], f"{slug}-{stage}") as machine:
+    with host.connect(rules.hosts[0], build.prefix(stage)) as machine:
         images = machine.docker.images.list(f"{slug}-server")
         if not images:
             raise NotReady(f"{stage}: the server's tools are not on the machine: uv run ops deploy {stage}")

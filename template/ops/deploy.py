@@ -88,7 +88,7 @@ def opened(
 
     Without `new_tools` those of the proxies that run are taken: nothing is built then.
     """
-    name = f"{build.project()}-{name}"
+    name = build.prefix(name)
     with ExitStack() as held:
         sites = []
         for target in stage.hosts:
@@ -176,7 +176,7 @@ def rollback(name: str, version: str, screen: Screen) -> Done:
 @contextmanager
 def looked_at(name: str, target: str) -> Iterator[tuple[Host, Shell]]:
     """A machine as it is, without its lock; raise NotReady where nothing was deployed."""
-    with hosts.connect(target, f"{build.project()}-{name}") as host:
+    with hosts.connect(target, build.prefix(name)) as host:
         held = host.container("lb")
         if held is None or held.status != "running":
             raise NotReady(f"{target}: nothing runs there yet: uv run ops deploy {name}")
@@ -196,7 +196,7 @@ def unlock(name: str) -> list[str]:
     """Break the stage's lock on each machine; returns where there was one. Its owner changes nothing more."""
     broken = []
     for target in stages.load(name).hosts:
-        with hosts.connect(target, f"{build.project()}-{name}") as host:
+        with hosts.connect(target, build.prefix(name)) as host:
             if lock.release(host):
                 broken.append(target)
     return broken
@@ -218,6 +218,6 @@ def destroy(name: str, *, data: bool) -> list[str]:
     """Remove all that the stage has on its machines; its data and backups only where `data` says so."""
     gone = []
     for target in stages.load(name).hosts:
-        with hosts.connect(target, f"{build.project()}-{name}") as host:
+        with hosts.connect(target, build.prefix(name)) as host:
             gone += prune.everything(host, data=data)
     return gone

@@ -4,7 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from app import services, settings
@@ -45,10 +45,9 @@ def here(name: str, stage: Stage) -> Iterator[Finding]:
         yield tried("several hosts share PostgreSQL and Redis", lambda: shared(name))
 
 
-def tried(what: str, check: object) -> Finding:
+def tried(what: str, check: Callable[[], object]) -> Finding:
     """A check that raises what is wrong."""
     try:
-        assert callable(check)
         check()
     except (AppError, OpsError) as error:
         return Finding(False, what, str(error))
@@ -100,7 +99,7 @@ def shared(name: str) -> None:
 def there(name: str, stage: Stage, target: str) -> Iterator[Finding]:
     """One machine: ssh and engine, disk, ports, and the name that clients use."""
     try:
-        with hosts.connect(target, f"{build.project()}-{name}") as host:
+        with hosts.connect(target, build.prefix(name)) as host:
             yield Finding(True, f"{target}: the engine answers")
             yield spoken(host)
             yield from room(host)

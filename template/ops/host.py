@@ -24,6 +24,9 @@ SOCKET = "/var/run/docker.sock"
 OLDEST_API = (1, 41)
 CONNECT_S = 15
 LABEL = "deploy.app"
+# What no container of a stage may do, and when it is started again.
+LOCKED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
+ALWAYS = {"Name": "unless-stopped"}
 # The remote `cat` ends with our input, however this process dies, and the connection with it. Missed beats
 # end a connection that hangs, and with it the lock.
 SSH = [
@@ -70,7 +73,7 @@ class Host:
 
 
 @contextmanager
-def connect(target: str, name: str, tools: str = "") -> Iterator[Host]:
+def connect(target: str, name: str) -> Iterator[Host]:
     """The engine of `local` or `ssh://user@host` while the block runs; raise NotReady where there is none."""
     with tunnel(target) as url:
         try:
@@ -84,7 +87,7 @@ def connect(target: str, name: str, tools: str = "") -> Iterator[Host]:
             oldest = ".".join(map(str, OLDEST_API))
             raise NotReady(f"{target}: the engine's API is {version}, {oldest} is needed: update Docker")
         try:
-            yield Host(target, client, url, name, tools)
+            yield Host(target, client, url, name)
         except (DockerException, RequestException) as error:
             raise Lost(f"{target}: the engine says: {reason(error)}") from error
         finally:
@@ -152,8 +155,7 @@ def once(
     shared = {name: {"bind": path, "mode": "rw"} for name, path in (volumes or {}).items()}
     held = host.docker.containers.create(
         image, list(command), entrypoint=entry or None, network=network, volumes=shared, stdin_open=True,
-        read_only=True, tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"], security_opt=["no-new-privileges"],  # noqa: S108
-        labels={**host.labels, "deploy.role": "once"},
+        tmpfs={"/tmp": "size=64m"}, labels={**host.labels, "deploy.role": "once"}, **LOCKED,  # noqa: S108
     )  # fmt: skip
     try:
         send(held, given)

@@ -12,7 +12,7 @@ from docker.models.containers import Container
 
 from ops import state as states
 from ops.errors import Failed
-from ops.host import Host, tail, until
+from ops.host import ALWAYS, LOCKED, Host, tail, until
 from ops.lock import STATE, Shell
 from ops.stages import Stage, address
 from ops.state import SLOTS, Slot, State
@@ -137,9 +137,8 @@ def start(host: Host, part: str, command: list[str], ports: Mapping[str, tuple[s
     volumes = {f"{host.name}-state": STATE, f"{host.name}-tls": "/data"}
     held = host.container(part) or host.docker.containers.create(
         host.tools, command, name=f"{host.name}-{part}", network=host.name, ports=dict(ports),
-        labels={**host.labels, "deploy.role": part}, restart_policy={"Name": "unless-stopped"},
-        log_config=LOG, environment=HOME, security_opt=["no-new-privileges"],
-        cap_drop=["ALL"], read_only=True,
+        labels={**host.labels, "deploy.role": part}, restart_policy=ALWAYS,
+        log_config=LOG, environment=HOME, **LOCKED,
         stop_signal="SIGUSR1" if part == "lb" else "SIGTERM",
         volumes={name: {"bind": path, "mode": "rw"} for name, path in volumes.items()},
     )  # fmt: skip

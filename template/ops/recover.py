@@ -2,7 +2,7 @@
 
 from docker.errors import APIError, NotFound
 
-from ops import proxy, ship, slots
+from ops import ship, slots
 from ops import state as states
 from ops.errors import Failed, NotReady
 from ops.ship import Site
@@ -19,8 +19,7 @@ def recover(site: Site) -> State:
         ship.undo(site, state, f"an earlier run ended while it was {state.phase}")
     elif state.stable:
         ship.revive(site, state, state.stable)
-        shares: proxy.Weights = {state.slot(state.stable): proxy.FULL}
-        proxy.route(site.host, site.stage, site.shell, state.slot_key, shares)
+        ship.route(site, state, ship.alone(state))
     return state
 
 

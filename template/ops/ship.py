@@ -86,7 +86,7 @@ def warm(site: Site, state: State, *, tries: bool) -> None:
         slots.start_web(site.host, site.stage, site.image(version), version, slot, state.secrets[version])
         step.end(f"{version} in {slot}")
     with site.screen.step("ready") as step:
-        proxy.route(site.host, site.stage, site.shell, state.slot_key, proxy.weights(state))
+        route(site, state, proxy.weights(state))
         slots.wait_ready(site.host, site.stage, site.shell, version, slot)
         step.end("the proxy finds it ready")
     if site.stage.replay and tries:
@@ -102,7 +102,7 @@ def canary(site: Site, state: State, share: int) -> None:
         states.save(site.shell, state)
         slots.renew_lease(site.host, state.coming)
         before = samples(site, state)
-        proxy.route(site.host, site.stage, site.shell, state.slot_key, proxy.weights(state))
+        route(site, state, proxy.weights(state))
         watch(site, state, before, step)
 
 
@@ -149,7 +149,7 @@ def finish(site: Site, state: State) -> None:
     new, old = state.coming, state.stable
     with site.screen.step("promote") as step:
         slots.end_lease(site.host, new)
-        proxy.route(site.host, site.stage, site.shell, state.slot_key, {state.slot(new): proxy.FULL})
+        route(site, state, {state.slot(new): proxy.FULL})
         slots.start_workers(site.host, site.stage, site.image(new), new, state.secrets[new])
         step.end(f"{new} serves all requests")
     if old and old != new:
@@ -159,8 +159,7 @@ def finish(site: Site, state: State) -> None:
     rest = [version for version in state.past if version not in (new, old)]
     mine = [old] if old and old != new else []
     state.past = ([*rest, *mine] if state.back else [*mine, *rest])[: site.stage.keep - 1]
-    state.stable, state.coming, state.phase, state.share, state.back = new, "", "idle", 0, False
-    state.slots = {slot: version if version == new else "" for slot, version in state.slots.items()}
+    state.settle(new)
     state.secrets = {v: held for v, held in state.secrets.items() if v in (new, *state.past)}
     states.save(site.shell, state)
     states.note(site.shell, f"{new} is stable")
@@ -174,15 +173,23 @@ def undo(site: Site, state: State, why: str) -> None:
     with site.screen.step("take back") as step:
         if state.stable:
             revive(site, state, state.stable)
-        shares: proxy.Weights = {state.slot(state.stable): proxy.FULL} if state.stable else {}
-        proxy.route(site.host, site.stage, site.shell, state.slot_key, shares)
+        route(site, state, alone(state))
         states.note(site.shell, f"took back {gone}: {why}")
         if gone and gone != state.stable:
             slots.stop(site.host, site.stage, gone)
-        state.slots = {slot: v if v == state.stable else "" for slot, v in state.slots.items()}
-        state.coming, state.phase, state.share, state.back = "", "idle", 0, False
+        state.settle(state.stable)
         states.save(site.shell, state)
         step.end(f"{state.stable or 'nothing'} serves all requests")
+
+
+def route(site: Site, state: State, shares: proxy.Weights) -> None:
+    """Give each slot its weight."""
+    proxy.route(site.host, site.stage, site.shell, state.slot_key, shares)
+
+
+def alone(state: State) -> proxy.Weights:
+    """The weights with which the stable version serves all requests."""
+    return {state.slot(state.stable): proxy.FULL} if state.stable else {}
 
 
 def revive(site: Site, state: State, version: str) -> None:

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops import proxy
 from ops.errors import Failed
-from ops.host import Host, tail, until
+from ops.host import ALWAYS, LOCKED, Host, tail, until
 from ops.lock import Shell
 from ops.stages import Stage
 from ops.state import Slot
@@ -28,7 +28,6 @@ COUNTED = {
     "app_guard_flags_total": "flagged",
 }  # fmt: skip
 UNSAFE = ("leak", "output-pii", "output-toxicity")
-ALWAYS = {"Name": "unless-stopped"}
 
 
 def keep_secrets(host: Host, files: Mapping[str, bytes]) -> str:
@@ -91,9 +90,8 @@ def start(
     held = host.docker.containers.create(
         image, command, name=f"{host.name}-{part}", labels={**host.labels, **told}, volumes=shared,
         network=host.name, networking_config=network, restart_policy=None if alias else ALWAYS,
-        read_only=True, tmpfs={"/tmp": "size=64m"}, cap_drop=["ALL"],  # noqa: S108
-        security_opt=["no-new-privileges"], mem_limit=f"{stage.memory_mb}m", log_config=proxy.LOG,
-        healthcheck=None if alias else {"test": ["NONE"]},
+        tmpfs={"/tmp": "size=64m"}, mem_limit=f"{stage.memory_mb}m", log_config=proxy.LOG,  # noqa: S108
+        healthcheck=None if alias else {"test": ["NONE"]}, **LOCKED,
     )  # fmt: skip
     held.start()
     return held

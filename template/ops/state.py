@@ -39,6 +39,11 @@ class State(BaseModel):
         """Where a version runs."""
         return next(slot for slot in SLOTS if self.slots[slot] == version)
 
+    def settle(self, stable: str) -> None:
+        """Let a version serve alone, with none on its way."""
+        self.stable, self.coming, self.phase, self.share, self.back = stable, "", "idle", 0, False
+        self.slots = {slot: version if version == stable else "" for slot, version in self.slots.items()}
+
     @property
     def idle(self) -> Slot:
         """The slot that does not serve."""
