@@ -27,17 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = os.environ.get("SLIPWAY_REQUIRE_ALL") == "1"
 slow = pytest.mark.skipif(not REQUIRED, reason="slow: SLIPWAY_REQUIRE_ALL=1 runs it")
 
-LONG = os.environ.get("SLIPWAY_LONG") == "1"
-
 # Git's own settings of the machine must not decide a test; Copier and Cookiecutter inherit this.
 os.environ["GIT_CONFIG_GLOBAL"] = str(ROOT / "tests" / "gitconfig")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of many minutes, so that the rest end within the hour; SLIPWAY_LONG=1 runs them."""
-    left = [] if LONG else [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
 
 
 @pytest.hookimpl(wrapper=True)

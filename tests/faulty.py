@@ -121,7 +121,7 @@ class Site:
 
     def start(self, *words: str, **settings: str) -> Process:
         """Start a process of the app without uv around it, so that a signal meets the app itself."""
-        command = [str(self.project.cache / "venv/bin/app"), *words]
+        command = [str(self.project.venv / "bin/app"), *words]
         with self.log.open("a") as log:
             return subprocess.Popen(
                 command, cwd=self.project.root, env=self.environment | settings, stdout=log, stderr=log

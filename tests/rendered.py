@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,12 @@ class Project:
 
     root: Path
     cache: Path
+
+    @property
+    def venv(self) -> Path:
+        """Its environment: two packages in one would overwrite each other's commands."""
+        said = (self.root / "pyproject.toml").read_text(encoding="utf-8")
+        return self.cache / f"venv-{tomllib.loads(said)['project']['name']}"
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command with uv in the project, without raising; stdout holds stderr too."""
@@ -41,7 +48,7 @@ class Project:
     def environment(self) -> dict[str, str]:
         """Return an environment that keeps everything but var/ and uv.lock out of the project."""
         own = {
-            "UV_PROJECT_ENVIRONMENT": str(self.cache / "venv"),
+            "UV_PROJECT_ENVIRONMENT": str(self.venv),
             "MYPY_CACHE_DIR": str(self.cache / "mypy"),
             "RUFF_CACHE_DIR": str(self.cache / "ruff"),
             "PYTHONPYCACHEPREFIX": str(self.cache / "pyc"),

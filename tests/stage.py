@@ -90,7 +90,7 @@ class Stage:
         """Start one of the project's commands, in a process group of its own."""
         more = {"AGE_KEY_FILE": str(self.project.cache / "age.key"), "PYTHON_IMAGE": engine.BASE}
         # A shell's background job would hand on that Ctrl-C is ignored.
-        program = ("env", "--default-signal=INT", str(self.project.cache / "venv/bin/ops"))
+        program = ("env", "--default-signal=INT", str(self.project.venv / "bin/ops"))
         return subprocess.Popen(
             [*program, *words], cwd=self.project.root, text=True,
             env=self.project.environment() | more | environment, start_new_session=True,

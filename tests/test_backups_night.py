@@ -16,10 +16,10 @@ from tests.rendered import Project
 Render = Callable[..., Project]
 MOTO = "moto[server]==5.2.5"
 S3_SECRET = "only-restic-sends-this"  # noqa: S105
-ENSURE = f"""
-from ops import backups, host, stages
-with host.connect("local", "{NAME}", "{backup_stage.IMAGE}") as machine:
-    backups.ensure_nightly(machine, stages.load("staging").backup)
+ENSURE = """
+from ops import backups, cli_backup
+with cli_backup.opened("staging") as (machine, rules):
+    backups.ensure_nightly(machine, rules)
 """
 LONG_AGO = '{"ok": true, "at": "2026-01-01T03:00:00+00:00"}'
 

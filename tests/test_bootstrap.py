@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import engine
+from tests.conftest import slow
 from tests.rendered import Project
 
 IMAGE = "slipway-test/python:bookworm"
@@ -99,7 +100,7 @@ def changes(said: str) -> tuple[int, int]:
     return changed, unchanged
 
 
-@pytest.mark.long
+@slow
 def test_a_bare_machine_is_ready_after_one_run_and_unchanged_by_a_second(
     render: Callable[..., Project], machine: Machine, tmp_path: Path
 ) -> None:

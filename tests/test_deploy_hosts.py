@@ -14,6 +14,7 @@ import pytest
 
 from tests import machines, services
 from tests import stage as stages
+from tests.conftest import slow
 from tests.engine import docker, until
 from tests.machines import HERE, Machine
 from tests.rendered import Project
@@ -95,7 +96,7 @@ def pair(desk: Stage, render: Callable[..., Project], tmp_path: Path, worker_id:
             stages.remove_images(stage)
 
 
-@pytest.mark.long
+@slow
 def test_two_machines_serve_one_stage_and_go_back_together(pair: Pair) -> None:
     stage = pair.stage
     pair.deploy()

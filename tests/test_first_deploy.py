@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests import engine, services
+from tests.conftest import slow
 from tests.rendered import Project
 from tests.test_bootstrap import BARE, run
 
@@ -154,7 +155,7 @@ def reader(project: Callable[..., Project], tmp_path: Path) -> Iterator[Reader]:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
 
 
-@pytest.mark.long
+@slow
 def test_the_page_of_the_first_deploy_leads_to_an_answer_through_https(reader: Reader) -> None:
     page = (reader.project.root / "docs/first-deploy.md").read_text(encoding="utf-8")
     for kind, block in BLOCKS.findall(page):

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests import services
+from tests.conftest import slow
 from tests.rendered import Project
 
 STAGES = ("staging", "production")
@@ -176,7 +177,7 @@ def differences(one: Any, other: Any, name: str = "") -> set[str]:
     return set() if one == other else {name}
 
 
-@pytest.mark.long
+@slow
 def test_both_stages_are_made_stay_as_they_are_and_go(folder: Path, aws: str, tmp_path: Path) -> None:
     shutil.copytree(folder.parent, tmp_path / "infra", symlinks=True)
     roots = [tmp_path / "infra/terraform/envs" / stage for stage in STAGES]
