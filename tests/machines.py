@@ -95,11 +95,8 @@ def until_listens(address: str, port: int) -> None:
 
 @contextmanager
 def another(folder: Path, disk_mb: int = 0) -> Iterator[Machine]:
-    """A second machine: a network namespace with its own engine, its own disk where told, and sshd."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can make a network namespace and start a second engine")
+    """A second machine in the network: its own engine, its own disk where told, and sshd."""
     with ExitStack() as opened:
-        opened.enter_context(network())
         place = Path(tempfile.mkdtemp(prefix="slipway-there-"))
         opened.callback(shutil.rmtree, place, ignore_errors=True)
         (place / "data").mkdir()
@@ -118,6 +115,8 @@ def another(folder: Path, disk_mb: int = 0) -> Iterator[Machine]:
 @contextmanager
 def network() -> Iterator[None]:
     """A network namespace that one link connects with ours."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a network namespace and start a second engine")
     steps = (
         f"netns add {NAMESPACE}",
         f"link add {LINK} type veth peer name eth0 netns {NAMESPACE}",

@@ -78,7 +78,12 @@ def pair(desk: Stage, render: Callable[..., Project], tmp_path: Path, worker_id:
     """Return a stage of two machines, not deployed yet; the second has the tools already."""
     assert desk.running("lb")
     tools = docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{stages.SLUG}-server").split()
-    with postgres() as database, redis() as memory, machines.another(tmp_path) as machine:
+    with (
+        machines.network(),  # the databases listen on our end of it
+        postgres() as database,
+        redis() as memory,
+        machines.another(tmp_path) as machine,
+    ):
         machine.bring(*tools)
         both = {"hosts": ["local", machine.target], "build": "here", "extras": "postgres redis"}
         (tmp_path / "own").mkdir()

@@ -34,7 +34,7 @@ def test_ssh_deploys_and_a_killed_deploy_leaves_no_lock(desk: Stage, tmp_path: P
 
 
 def test_a_full_disk_is_told_before_anything_is_done(desk: Stage, tmp_path: Path) -> None:
-    with machines.another(tmp_path, disk_mb=900) as machine:
+    with machines.network(), machines.another(tmp_path, disk_mb=900) as machine:
         machine.bring(
             *docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{stages.SLUG}-server").split()
         )
