@@ -20,7 +20,9 @@ PLACEHOLDERS = [
 
 @pytest.fixture(autouse=True)
 def folder(project, monkeypatch):
-    """What /run/secrets is on a server."""
+    """What /run/secrets is on a server, with no variable that wins over its files."""
+    for name in ("APP_DATABASE_URL", "APP_INDEX_URL", "APP_CACHE_URL", "APP_LIMITS_URL"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(settings, "SECRETS", project / "secrets.d")
     return project / "secrets.d"
 
