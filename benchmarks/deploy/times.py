@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 
 from benchmarks.deploy import project
-from benchmarks.deploy.stage import SLUG, Stage
+from benchmarks.deploy.stage import PREFIX, Stage
 from tests import engine
 
 MAX_MB, REBUILD_S, EMPTY_S = 400, 30, 90
@@ -37,7 +37,7 @@ def measure(stage: Stage, runs: int) -> list[Row]:
 
 def image_mb(stage: Stage) -> float:
     """The size of the image that serves."""
-    name = f"{SLUG}:{stage.status()['stable']}"
+    name = f"{PREFIX}:{stage.status()['stable']}"
     return int(engine.docker("image", "inspect", "--format", "{{.Size}}", name)) / 1e6
 
 
