@@ -18,6 +18,25 @@ STATE = (
     "select count(*), min(id), max(said), (select count(*) from sqlite_master where name = 'half') from usage"
 )
 
+# Leaves the lock of a restic that was killed while nobody else may work in the repository.
+LOCKED = """
+import os, subprocess, sys, time
+from pathlib import Path
+sys.path.insert(0, "/opt/backup")
+from restic import Repository
+environment = Repository("/backups/restic", Path("/tmp/cache"), Path("/run/secrets")).environment()
+Path("/tmp/cache").mkdir()
+for _ in range(100):
+    running = subprocess.Popen(["restic", "check", "--read-data"], env=environment, stdout=subprocess.DEVNULL)
+    while running.poll() is None and not os.listdir("/backups/restic/locks"):
+        time.sleep(0.001)
+    running.kill()
+    running.wait()
+    if os.listdir("/backups/restic/locks"):
+        break
+print(len(os.listdir("/backups/restic/locks")))
+"""
+
 
 @pytest.fixture
 def stage(render: Render, tmp_path: Path) -> Iterator[Running]:
@@ -44,6 +63,12 @@ def on_postgres(stage: Running) -> Iterator[str]:
 def started() -> str:
     """When the container that serves was started."""
     return docker("inspect", "-f", "{{.State.StartedAt}} {{.State.Running}}", f"{NAME}-web-1").strip()
+
+
+def test_a_lock_of_the_dead_stops_no_backup(stage: Running) -> None:
+    stage.ops("backup", "staging", "--tag", "one")
+    assert stage.python(LOCKED).strip() == "1"
+    assert "2000 rows" in stage.ops("backup", "staging", "--tag", "two")
 
 
 def test_restore_brings_back_a_destroyed_table_and_has_saved_the_present(stage: Running) -> None:

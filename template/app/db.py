@@ -193,6 +193,8 @@ async def migrate(engine: AsyncEngine) -> None:
         command.upgrade(config, "head")
 
     async with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":  # what serves must not queue up behind a waiting ALTER
+            await connection.execute(text("set local lock_timeout = '5s'"))
         await connection.run_sync(upgrade)
 
 

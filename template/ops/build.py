@@ -57,11 +57,11 @@ def app(host: Host, image: str, extras: str, tell: Tell) -> None:
     """Build the app's image where the host does not hold it yet; raise Failed with the build's last lines."""
     if host.has_image(image):
         return
-    revision, created = git("show", "-s", "--format=%H %cI", "HEAD").decode().split()
-    version = image.rpartition(":")[2]
+    version = image.rpartition(":")[2]  # not HEAD, which may have moved since the checks
+    revision, created = git("show", "-s", "--format=%H %cI", version).decode().split()
     args = {"VERSION": version, "REVISION": revision, "CREATED": created, "EXTRAS": extras}
     with tempfile.TemporaryDirectory(prefix="build-") as folder:
-        with tarfile.open(fileobj=BytesIO(git("archive", "--format=tar", "HEAD"))) as tar:
+        with tarfile.open(fileobj=BytesIO(git("archive", "--format=tar", version))) as tar:
             tar.extractall(folder, filter="data")
         if REPORT.exists():
             place = Path(folder) / REPORT

@@ -3,7 +3,6 @@
 What takes seconds to import is imported by the commands that need it.
 """
 
-import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +51,12 @@ def told(done: "Done", stage: str, seconds: float, *, as_json: bool) -> None:
     """Where it serves, what it is, how long it took, and what comes next."""
     if as_json:
         screen.emit(
-            state="done", version=done.version, url=done.url, past=done.past, seconds=round(seconds, 1)
+            state="done",
+            version=done.version,
+            url=done.url,
+            past=done.past,
+            seconds=round(seconds, 1),
+            unreached=done.unreached,
         )
         return
     out.print(f"\n{done.url}  {done.version}  {seconds:.0f} s")
@@ -92,13 +96,11 @@ def status(stage: Name, as_json: Json = False) -> None:
         with deploys.looked_at(stage, target) as (_, shell):
             state, audit = states.read(shell), shell.read(states.AUDIT)
             seen = proxy.seen(shell)
-        lines, broken = audit.splitlines()[-6:], states.broken(audit)
+        lines, broken = list(map(states.read_note, audit.splitlines()[-6:])), states.broken(audit)
         if as_json:
             slots = {slot: {**vars(one), "version": state.slots[slot]} for slot, one in seen.items()}  # type: ignore[index]
             told = state.model_dump(exclude={"slot_key", "secrets", "slots"})
-            screen.emit(
-                host=target, **told, slots=slots, audit=[json.loads(line) for line in lines], broken=broken
-            )
+            screen.emit(host=target, **told, slots=slots, audit=lines, broken=broken)
             continue
         table = Table("slot", "version", "proxy", "open", "requests", "failed", box=None, header_style="dim")
         for slot, one in seen.items():
@@ -109,9 +111,9 @@ def status(stage: Name, as_json: Json = False) -> None:
             f"kept: {', '.join(state.past) or 'none'}"
         )
         out.print(table)
-        for line in map(json.loads, lines):
+        for line in lines:
             out.print(
-                f"{line['at']}  {line['who']}  {line['said'].splitlines()[0]}",
+                f"{line['at']}  {line['who']}  {line['said'].partition(chr(10))[0]}",
                 markup=False,
                 style="dim",
                 soft_wrap=True,

@@ -167,6 +167,8 @@ def rollback(name: str, version: str, screen: Screen) -> Done:
         before = [states.read(site.shell) for site in sites]
         now = [recover.recover(site) for site in sites]
         wanted = version or recover.aim(before, now)
+        for state in now:  # before the first one changes
+            recover.require_kept(state, wanted)
         for site, state in zip(sites, now, strict=True):
             recover.back(site, state, wanted)
         state = states.read(sites[0].shell)

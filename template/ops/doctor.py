@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from app import services, settings
+from app import files, services, settings
 from app.doctor import Finding
 from app.errors import AppError
 from ops import build, secrets, stages
@@ -83,13 +83,10 @@ def gated() -> Finding:
 
 
 def shared(name: str) -> None:
-    """Raise NotReady where machines would each keep data of their own."""
-    given = {
-        **settings.load(auth="open").model_dump(),
-        **{k.lower(): v for k, v in secrets.values(name).items()},
-    }
+    """Raise NotReady where machines would each keep data of their own, by what is deployed, not by .env."""
+    given, kept = files.parse_toml(settings.CONFIG), secrets.values(name)
     for key, wanted in (("database_url", "postgresql"), ("limits_url", "redis"), ("cache_url", "redis")):
-        value = str(given.get(f"app_{key}") or given[key])
+        value = str(kept.get(f"APP_{key.upper()}") or given.get(key, ""))
         if not value.startswith(wanted):
             raise NotReady(
                 f"APP_{key.upper()} must be a {wanted} URL: uv run ops secrets set {name} APP_{key.upper()}"

@@ -46,9 +46,13 @@ def aim(before: list[State], now: list[State]) -> str:
 
 def back(site: Site, state: State, version: str) -> None:
     """Serve a version of before again; raise NotReady where it is not kept."""
-    if version and version == state.stable:
-        return
-    if version not in state.past:
+    require_kept(state, version)
+    if version != state.stable:
+        ship.arrive(site, state, version, (), back=True)
+
+
+def require_kept(state: State, version: str) -> None:
+    """Raise NotReady where a version neither serves nor is kept."""
+    if not version or version not in (state.stable, *state.past):
         kept = ", ".join(state.past) or "none"
         raise NotReady(f"{version or 'an earlier version'} is not kept here (kept: {kept}): deploy it anew")
-    ship.arrive(site, state, version, (), back=True)

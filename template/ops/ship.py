@@ -17,6 +17,9 @@ from ops.screen import Screen, Step
 from ops.stages import Stage
 from ops.state import State
 
+# Of the tables and the index: large ones take long.
+SETUP_S = 3_600
+
 
 @dataclass(frozen=True)
 class Site:
@@ -33,7 +36,11 @@ class Site:
 
 
 def prepare(site: Site, state: State, version: str, files: Mapping[str, bytes]) -> None:
-    """Secrets, a backup of what is there, and the tables that the new version needs."""
+    """Secrets, a backup of what is there, and the tables that the new version needs.
+
+    Raises Lost, and changes nothing, where somebody broke the lock while we built or saved.
+    """
+    site.shell.run("true")
     with site.screen.step("secrets") as step:
         state.secrets[version] = slots.keep_secrets(site.host, files)
         step.end(f"{len(files)} files, readable by the app alone")
@@ -43,7 +50,10 @@ def prepare(site: Site, state: State, version: str, files: Mapping[str, bytes]) 
             step.end(f"{saved['id']} pre-{version}: {saved['rows']:,} rows in {saved['tables']} tables")
     with site.screen.step("migrate") as step:
         shared = slots.volumes(site.host, state.secrets[version])
-        hosts.once(site.host, site.image(version), ["setup"], network=site.host.name, volumes=shared)
+        site.shell.run("true")
+        hosts.once(
+            site.host, site.image(version), ["setup"], network=site.host.name, volumes=shared, seconds=SETUP_S
+        )
         step.end("tables and index are ready for both versions")
 
 
@@ -92,7 +102,9 @@ def warm(site: Site, state: State, *, tries: bool) -> None:
     if site.stage.replay and tries:
         with site.screen.step("golden cases") as step:
             image = site.image(version)
-            step.end(replay.run(site.host, site.stage, image, state))
+            said = replay.run(site.host, site.stage, image, state)
+            slots.wait_ready(site.host, site.stage, site.shell, version, slot)  # it may have died of a case
+            step.end(said)
 
 
 def canary(site: Site, state: State, share: int) -> None:

@@ -27,7 +27,7 @@ class Canary(Strict):
 
     steps: list[int] = [5, 25, 50]
     bake_s: float = Field(default=60, gt=0)
-    tick_s: float = Field(default=2, gt=0)
+    tick_s: float = Field(default=2, gt=0, le=5)  # below the lease of a canary, canary_lease_s
     min_requests: int = Field(default=50, gt=0)
     max_wait_s: float = Field(default=600, gt=0)
     on_quiet: Literal["rollback", "hold", "promote"] = "rollback"

@@ -58,7 +58,7 @@ def read(shell: Shell) -> State:
     except ValidationError as error:
         fault = error.errors()[0]["msg"]
         raise NotReady(
-            f"{FILE} on the server is damaged ({fault}): mend it in the volume {shell.container.name}"
+            f"{FILE} on the server is damaged ({fault}): mend it in the volume that ends in -state"
         ) from error
 
 
@@ -72,6 +72,15 @@ def note(shell: Shell, said: str) -> None:
     last = shell.run('tail -n 1 "$1" 2>/dev/null || true', shell.place(AUDIT)).strip()
     line = {"at": now(), "who": me(), "said": said, "after": digest(last) if last else FIRST}
     shell.run('printf "%s\\n" "$2" >>"$1" && sync "$1"', shell.place(AUDIT), json.dumps(line))
+
+
+def read_note(line: str) -> dict[str, str]:
+    """A line of the audit: when, who and what; one that is torn is shown as it is."""
+    try:
+        held = json.loads(line)
+        return {name: str(held[name]) for name in ("at", "who", "said")}
+    except (ValueError, KeyError, TypeError):
+        return {"at": "?", "who": "?", "said": line}
 
 
 def broken(audit: str) -> int:

@@ -153,3 +153,10 @@ def test_each_feature_has_its_counters_and_what_a_caller_sent_is_not_unsafe():
 def test_a_page_without_metrics_is_no_sample():
     with pytest.raises(Failed, match="no app_request_seconds"):
         slots.counted("", Seen("UP", "10.0.0.2", 0, 12, 3))
+
+
+def test_a_torn_line_of_the_audit_is_shown_as_it_is():
+    assert states.read_note('{"at": "now", "who": "anna", "said": "deploy') == {
+        "at": "?", "who": "?", "said": '{"at": "now", "who": "anna", "said": "deploy',
+    }  # fmt: skip
+    assert states.read_note('{"at": "now", "who": "anna", "said": "x", "after": ""}')["who"] == "anna"

@@ -12,12 +12,13 @@ OPENING = "app_backup_password"
 S3_FILES = ("app_backup_s3_id", "app_backup_s3_secret")
 S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 NEW = "Is there a repository at the following location?"
+LOCKED = "already locked"
 REMEDIES = {
     "wrong password or no key": "it was made with another APP_BACKUP_PASSWORD: put that one back",
     "no space left": "free space on the machine (docker system df), or keep fewer backups",
     "Access Denied": "give the role of APP_BACKUP_S3_ID its rights on the bucket (docs/backups.md)",
     "Access Key Id": "mend APP_BACKUP_S3_ID and APP_BACKUP_S3_SECRET",
-    "already locked": "another machine works in the repository: run this again later",
+    LOCKED: "another machine works in the repository: run this again later",
     NEW: "nothing was ever saved there, or `repository` in config/deploy.toml names another place",
     "no such host": "mend `repository` in config/deploy.toml",
 }
@@ -65,15 +66,18 @@ class Repository:
         return done.stdout
 
     def save(self, paths: list[Path], tags: list[str], without: list[str]) -> dict[str, Any]:
-        """Make a snapshot, and the repository where there is none yet; returns restic's summary."""
+        """Make a snapshot, and the repository where there is none; a lock of the dead does not stop it."""
         words = [f"--exclude={pattern}" for pattern in without] + [f"--tag={tag}" for tag in tags]
         command = ["backup", "--json", *words, *map(str, paths)]
         try:
             said = self.run(*command)
         except Refused as error:
-            if NEW not in str(error):
+            if NEW in str(error):
+                self.run("init")
+            elif LOCKED in str(error):
+                self.unlock()
+            else:
                 raise
-            self.run("init")
             said = self.run(*command)
         return dict(json.loads(said.splitlines()[-1]))
 
