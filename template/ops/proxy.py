@@ -2,7 +2,9 @@
 
 import csv
 import io
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -28,6 +30,7 @@ FULL = 100
 HOME = {"XDG_DATA_HOME": "/data", "XDG_CONFIG_HOME": "/data"}
 # A proxy that cannot read its file ends within this.
 STARTS_S = 1.5
+TRIES, PAUSE_S = 20, 0.25
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,22 @@ def ask(shell: Shell, words: str) -> str:
 
 
 def seen(shell: Shell) -> dict[str, Seen]:
-    """Each slot's state and counters; `failed` are 5xx answers and connections that broke."""
-    rows = csv.DictReader(io.StringIO(ask(shell, "show stat").removeprefix("# ")))
+    """Each slot's state and counters; `failed` are 5xx answers and connections that broke.
+
+    Raises Failed where HAProxy, which a busy machine may keep from answering, does not name both slots.
+    """
+    for _ in range(TRIES):
+        with suppress(AttributeError, TypeError, ValueError):  # a table that was cut in the middle of a line
+            found = parsed(ask(shell, "show stat"))
+            if set(SLOTS) <= found.keys():
+                return found
+        time.sleep(PAUSE_S)
+    raise Failed("HAProxy does not say how its slots are: see ops logs STAGE --part lb")
+
+
+def parsed(said: str) -> dict[str, Seen]:
+    """The slots in HAProxy's table."""
+    rows = csv.DictReader(io.StringIO(said.removeprefix("# ")))
     return {
         row["svname"]: Seen(
             row["status"], row["addr"].rpartition(":")[0], int(row["scur"]), int(row["stot"]),

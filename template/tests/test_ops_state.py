@@ -160,3 +160,15 @@ def test_a_torn_line_of_the_audit_is_shown_as_it_is():
         "at": "?", "who": "?", "said": '{"at": "now", "who": "anna", "said": "deploy',
     }  # fmt: skip
     assert states.read_note('{"at": "now", "who": "anna", "said": "x", "after": ""}')["who"] == "anna"
+
+
+def test_a_proxy_that_answers_late_or_half_is_asked_again(monkeypatch):
+    head = "# pxname,svname,scur,stot,status,addr,hrsp_5xx,econ,eresp\n"
+    rows = [f"app,{slot},1,2,UP,10.0.0.2:8000,0,0,0\n" for slot in states.SLOTS]
+    answers = iter(["", head + rows[0], head + rows[0] + "app,green,1", head + "".join(rows)])
+    monkeypatch.setattr(proxy, "ask", lambda *_: next(answers))
+    monkeypatch.setattr(proxy, "PAUSE_S", 0)
+    assert proxy.seen(None)["green"] == Seen("UP", "10.0.0.2", 1, 2, 0)
+    monkeypatch.setattr(proxy, "ask", lambda *_: head)
+    with pytest.raises(Failed, match="does not say how its slots are"):
+        proxy.seen(None)
