@@ -86,6 +86,8 @@ def test_only_who_has_the_key_chooses_a_slot_and_no_app_sees_it(desk: Stage) -> 
         status, seen = desk.get("/echo", **headers)
         assert status == 200
         assert not [name for name in seen if name.startswith("x-slot")]
+    # Nothing runs there: no other version answers in its place.
+    assert desk.get("/echo", x_slot=empty, x_slot_key=state["slot_key"])[0] == 503
     used = next(slot for slot, version in state["slots"].items() if version)
     status, seen = desk.get("/echo", x_slot=used, x_slot_key=state["slot_key"])
     assert (status, [name for name in seen if name.startswith("x-slot")]) == (200, [])
