@@ -112,8 +112,9 @@ def status(stage: Name, as_json: Json = False) -> None:
         )
         out.print(table)
         for line in lines:
+            said = line["said"].partition("\n")[0]
             out.print(
-                f"{line['at']}  {line['who']}  {line['said'].partition(chr(10))[0]}",
+                f"{line['at']}  {line['who']}  {said}",
                 markup=False,
                 style="dim",
                 soft_wrap=True,

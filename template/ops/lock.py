@@ -45,6 +45,10 @@ class Shell:
             raise Failed(f"{script.split()[0]}: exit code {code}: {text.strip()[-300:]}")
         return text
 
+    def require(self) -> None:
+        """Raise Lost unless the lock is still ours."""
+        self.run("true")
+
     @staticmethod
     def place(name: str) -> str:
         """Where a file of the state is."""

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +29,8 @@ FULL = 100
 HOME = {"XDG_DATA_HOME": "/data", "XDG_CONFIG_HOME": "/data"}
 # A proxy that cannot read its file ends within this.
 STARTS_S = 1.5
-TRIES, PAUSE_S = 20, 0.25
+# A proxy that a busy machine holds up answers within this.
+ANSWERS_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,19 @@ def ask(shell: Shell, words: str) -> str:
 def seen(shell: Shell) -> dict[str, Seen]:
     """Each slot's state and counters; `failed` are 5xx answers and connections that broke.
 
-    Raises Failed where HAProxy, which a busy machine may keep from answering, does not name both slots.
+    Raises Failed where HAProxy does not name both slots.
     """
-    for _ in range(TRIES):
+    found: dict[str, Seen] = {}
+
+    def is_whole() -> bool:
+        nonlocal found
         with suppress(AttributeError, TypeError, ValueError):  # a table that was cut in the middle of a line
             found = parsed(ask(shell, "show stat"))
-            if set(SLOTS) <= found.keys():
-                return found
-        time.sleep(PAUSE_S)
-    raise Failed("HAProxy does not say how its slots are: see ops logs STAGE --part lb")
+        return set(SLOTS) <= found.keys()
+
+    if not until(is_whole, ANSWERS_S, every=0.25):
+        raise Failed("HAProxy does not say how its slots are: see ops logs STAGE --part lb")
+    return found
 
 
 def parsed(said: str) -> dict[str, Seen]:

@@ -40,7 +40,7 @@ def prepare(site: Site, state: State, version: str, files: Mapping[str, bytes]) 
 
     Raises Lost, and changes nothing, where somebody broke the lock while we built or saved.
     """
-    site.shell.run("true")
+    site.shell.require()
     with site.screen.step("secrets") as step:
         state.secrets[version] = slots.keep_secrets(site.host, files)
         step.end(f"{len(files)} files, readable by the app alone")
@@ -50,7 +50,7 @@ def prepare(site: Site, state: State, version: str, files: Mapping[str, bytes]) 
             step.end(f"{saved['id']} pre-{version}: {saved['rows']:,} rows in {saved['tables']} tables")
     with site.screen.step("migrate") as step:
         shared = slots.volumes(site.host, state.secrets[version])
-        site.shell.run("true")
+        site.shell.require()
         hosts.once(
             site.host, site.image(version), ["setup"], network=site.host.name, volumes=shared, seconds=SETUP_S
         )

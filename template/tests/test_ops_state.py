@@ -167,8 +167,14 @@ def test_a_proxy_that_answers_late_or_half_is_asked_again(monkeypatch):
     rows = [f"app,{slot},1,2,UP,10.0.0.2:8000,0,0,0\n" for slot in states.SLOTS]
     answers = iter(["", head + rows[0], head + rows[0] + "app,green,1", head + "".join(rows)])
     monkeypatch.setattr(proxy, "ask", lambda *_: next(answers))
-    monkeypatch.setattr(proxy, "PAUSE_S", 0)
     assert proxy.seen(None)["green"] == Seen("UP", "10.0.0.2", 1, 2, 0)
     monkeypatch.setattr(proxy, "ask", lambda *_: head)
+    monkeypatch.setattr(proxy, "ANSWERS_S", 0)
     with pytest.raises(Failed, match="does not say how its slots are"):
         proxy.seen(None)
+
+
+def test_who_lost_the_lock_is_told_before_anything_is_changed():
+    with pytest.raises(Lost, match="somebody broke the lock"):
+        Shell(Here(gone=True)).require()
+    Shell(Here()).require()
