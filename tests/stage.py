@@ -127,6 +127,10 @@ class Stage:
         """The containers of a role that run."""
         return self.names("container", f"label=deploy.role={role}", "status=running")
 
+    def tools(self) -> str:
+        """The image of the server's tools that its proxy runs; others may be left of earlier runs."""
+        return docker("inspect", "--format", "{{.Config.Image}}", f"{self.prefix}-lb").strip()
+
     def picture(self) -> str:
         """All that a command could change: containers, volumes, the state and the audit."""
         label = f"label=deploy.app={self.prefix}"

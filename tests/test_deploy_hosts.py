@@ -15,7 +15,7 @@ import pytest
 from tests import machines, services
 from tests import stage as stages
 from tests.conftest import slow
-from tests.engine import docker, until
+from tests.engine import until
 from tests.machines import HERE, Machine
 from tests.rendered import Project
 from tests.stage import AT_ONCE, WEB, Stage
@@ -76,15 +76,13 @@ class Pair:
 @pytest.fixture
 def pair(desk: Stage, render: Callable[..., Project], tmp_path: Path, worker_id: str) -> Iterator[Pair]:
     """Return a stage of two machines, not deployed yet; the second has the tools already."""
-    assert desk.running("lb")
-    tools = docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{stages.SLUG}-server").split()
     with (
         machines.network(),  # the databases listen on our end of it
         postgres() as database,
         redis() as memory,
         machines.another(tmp_path) as machine,
     ):
-        machine.bring(*tools)
+        machine.bring(desk.tools())
         both = {"hosts": ["local", machine.target], "build": "here", "extras": "postgres redis"}
         (tmp_path / "own").mkdir()
         stage = stages.prepared(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests import machines
 from tests import stage as stages
-from tests.engine import docker, until
+from tests.engine import until
 from tests.stage import AT_ONCE, Stage
 from tests.traffic import load
 
@@ -35,9 +35,7 @@ def test_ssh_deploys_and_a_killed_deploy_leaves_no_lock(desk: Stage, tmp_path: P
 
 def test_a_full_disk_is_told_before_anything_is_done(desk: Stage, tmp_path: Path) -> None:
     with machines.network(), machines.another(tmp_path, disk_mb=900) as machine:
-        machine.bring(
-            *docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{stages.SLUG}-server").split()
-        )
+        machine.bring(desk.tools())
         images = machine.docker("images", "--quiet")
         desk.write(hosts=[machine.target])
         said = desk.deploy(code=2, PATH=machine.path)
