@@ -106,6 +106,14 @@ async def in_database(engine: AsyncEngine, names: Sequence[str]) -> AsyncIterato
                 try:
                     yield slot
                 finally:
-                    await connection.invalidate()  # back in the pool it would keep the lock
+                    await free(connection)
                 return
         yield None
+
+
+async def free(connection: AsyncConnection) -> None:
+    """Unlock at once: of a connection that is only closed, the server notices some time later."""
+    with suppress(SQLAlchemyError, OSError):
+        async with asyncio.timeout(ASK_S), connection.begin():
+            await connection.execute(text("select pg_advisory_unlock_all()"))
+    await connection.invalidate()  # back in the pool it would keep what is still locked
