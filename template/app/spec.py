@@ -1,9 +1,9 @@
 """What feature.toml may say. The annotated example is docs/feature-toml.md."""
 
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from app.files import Strict
 
@@ -78,6 +78,42 @@ class Judge(Strict):
     min_kappa: float = Field(default=0.6, ge=0, le=1)
 
 
+class Shadow(Strict):
+    """How a candidate is asked beside the stable version before anybody sees its answers."""
+
+    share: float = Field(default=0.2, gt=0, le=1, description="of the requests")
+    requests: int = Field(default=100, ge=0, description="0: no shadow")
+    daily_tokens: int = Field(default=200_000, gt=0)
+
+
+class Rollout(Strict):
+    """How a new prompt or tier comes to all requests, and how much worse it may be there.
+
+    Rises are in shares of the requests, that of cost as a ratio; `slow` are requests that take longer than 95
+    of 100 of the stable version.
+    """
+
+    steps: list[Annotated[int, Field(gt=0, lt=100)]] = [5, 25, 50]
+    unit: Literal["tenant", "user", "request"] = "user"
+    min_requests: int = Field(default=50, gt=0, description="of the candidate, in each step")
+    min_minutes: float = Field(default=5, ge=0, description="of each step")
+    max_error_rise: float = Field(default=0.01, gt=0, lt=1)
+    max_slow_rise: float = Field(default=0.05, gt=0, lt=1)
+    max_cost_rise: float = Field(default=0.15, gt=0)
+    max_quality_drop: float = Field(default=0.025, gt=0, lt=1)
+    on_quiet: Literal["hold", "rollback"] = "hold"
+    quiet_hours: float = Field(default=24, gt=0, description="without a verdict, until on_quiet")
+    shadow: Shadow = Shadow()
+
+    @field_validator("steps")
+    @classmethod
+    def rises(cls, steps: list[int]) -> list[int]:
+        """Refuse steps that do not rise."""
+        if steps != sorted(set(steps)):
+            raise ValueError("must rise: [5, 25, 50]")
+        return steps
+
+
 class Gate(Strict):
     """What the gate allows before it says no; shares run from 0 to 1.
 
@@ -118,3 +154,4 @@ class Spec(Strict):
     conversation: Conversation = Conversation()
     economy: Economy | None = None
     gate: Gate = Gate()
+    rollout: Rollout = Rollout()
