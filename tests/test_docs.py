@@ -18,7 +18,7 @@ LINKS = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
 
 # What a command, a person or a later step of the document makes.
 MADE_LATER = re.compile(
-    r"(var|demo|secrets|\.venv|data/safety)(/.*)?|\.env|(.*/)?(uv|models)\.lock|.*baseline\.json|.*\.jsonl|labels\.yaml"
+    r"(var|demo|secrets|\.venv|data/safety)(/.*)?|.*/candidates/.*|\.env|(.*/)?(uv|models)\.lock|.*baseline\.json|.*\.jsonl|labels\.yaml"
 )
 
 

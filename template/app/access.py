@@ -28,6 +28,7 @@ class Caller:
     budget_tokens: int | None = None
     spent_tokens: int = 0
     rate_per_minute: int | None = None
+    shadow: bool = True
 
     @property
     def share(self) -> float:
@@ -117,7 +118,8 @@ class Access:
             tenant, usd, tokens = found
             self.unsaved.pop(tenant.id, None)
             limits = tenant.budget_tokens, tokens or 0, tenant.rate_per_minute
-            caller = Caller(tenant.id, tenant.budget_usd, Decimal(usd or 0), *limits)
+            spent = Decimal(usd or 0)
+            caller = Caller(tenant.id, tenant.budget_usd, spent, *limits, shadow=tenant.shadow)
             known = Known(until_s, tenant.id, caller)
         self.known[digest] = known
         return known

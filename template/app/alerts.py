@@ -43,6 +43,13 @@ async def settle(engine: AsyncEngine, found: list[Finding], now: datetime) -> No
             await session.execute(insert(Alert).on_conflict_do_nothing(), rows)
 
 
+async def open_(engine: AsyncEngine, found: Finding) -> None:
+    """Open an alert unless it is open: one that the next look at everything resolves again."""
+    insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    row = {**asdict(found), "at": db.now()}
+    await db.execute(engine, insert(Alert).values(row).on_conflict_do_nothing())
+
+
 async def every(engine: AsyncEngine, *, resolved: bool) -> list[Alert]:
     """Alerts, the open ones first, then the newest."""
     query = select(Alert).order_by(Alert.resolved_at.is_not(None), Alert.at.desc())

@@ -12,7 +12,7 @@ import typer
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from app import cli_tenant
+from app import cli_experiment, cli_flags, cli_incident, cli_rollout, cli_tenant
 from app.cli_tenant import err, out, with_database
 from app.errors import AppError
 
@@ -20,6 +20,10 @@ cli = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=F
 feature = typer.Typer(no_args_is_help=True, help="Feature folders.")
 cli.add_typer(cli_tenant.cli, name="tenant")
 cli.add_typer(feature, name="feature")
+cli.add_typer(cli_flags.cli, name="flags")
+cli.add_typer(cli_rollout.cli, name="rollout")
+cli.add_typer(cli_experiment.cli, name="experiment")
+cli.add_typer(cli_incident.cli, name="incident")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich import box
@@ -95,6 +95,15 @@ def limit(name: str, which: str, given: str, read: Callable[[str], Decimal | int
         raise typer.BadParameter(f"'{given}' is no number; or say: {' or '.join(WITHOUT)}") from None
     with_database(lambda engine, _: tenants.change(engine, name, **{which: value}))
     out.print(f"{name}: {tenants.LIMITS[which][2]}: {given}")
+
+
+@cli.command()
+def shadow(name: str, to: Annotated[Literal["on", "off"], typer.Argument()]) -> None:
+    """Whether a new prompt or model may be asked what this tenant asks, unseen: docs/releases.md."""
+    from app import tenants
+
+    with_database(lambda engine, _: tenants.change(engine, name, shadow=to == "on"))
+    out.print(f"{name}: shadow {to}")
 
 
 @cli.command()

@@ -44,6 +44,7 @@ class Tenant(Base):
     budget_usd: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))
     budget_tokens: Mapped[int | None] = mapped_column(BigInteger)
     rate_per_minute: Mapped[int | None]
+    shadow: Mapped[bool] = mapped_column(default=True)  # a candidate may be asked the same beside
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
 
 
@@ -63,6 +64,9 @@ class Usage(Base):
     """One request, whatever became of it: dashboards, budgets and billing read these rows."""
 
     __tablename__ = "usage"
+    __table_args__ = (
+        Index("usage_arm", "arm", "at", sqlite_where=text("arm <> ''"), postgresql_where=text("arm <> ''")),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     tenant_id: Mapped[str] = mapped_column(index=True)
@@ -82,6 +86,8 @@ class Usage(Base):
     flags: Mapped[list[str]] = mapped_column(JSON)
     failed_models: Mapped[int] = mapped_column(default=0)
     estimated: Mapped[bool] = mapped_column(default=False)
+    arm: Mapped[str] = mapped_column(default="")  # of a rollout or an experiment
+    quality: Mapped[float | None]
 
 
 class Spend(Base):

@@ -6,7 +6,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import ParamSpec, TypeVar
@@ -80,6 +80,11 @@ def load(folder: Path) -> Feature:
     own = {name: getattr(steps, name, None) for name in ("prepare", "finish")}
     offered = tools.load(getattr(steps, "TOOLS", []))
     return Feature(folder.name, folder, spec, texts, given, answer, digest(folder), **own, tools=offered)
+
+
+def uncached(feature: Feature) -> Feature:
+    """The feature without its cache: whoever measures must ask the model again."""
+    return replace(feature, spec=feature.spec.model_copy(update={"cache_ttl_s": 0}))
 
 
 def attempt(faults: list[Fault], read: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | None:

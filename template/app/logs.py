@@ -2,18 +2,16 @@
 
 import logging
 import re
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import structlog
 
-from app import pii, settings
+from app import pii, redact, settings
+from app.redact import Redact
 from app.settings import Settings
 
-HIDDEN = ("authorization", "key", "token", "password", "secret", "pepper", "cookie")
 QUIET = ("aiosqlite", "alembic", "httpcore2", "httpx2", "openai")  # they log parameters and whole bodies
-Redact = Callable[[str], str]
 TRUSTED = ("timestamp", "level", "logger", "id")
 
 
@@ -58,26 +56,10 @@ def redactor(config: Settings) -> Redact:
     return lambda text: pii.redact(known.sub("[hidden]", text))
 
 
-def clean(redact: Redact, _: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def clean(hide: Redact, _: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
     """Hide values by their key's name, and personal data and API keys wherever they stand."""
     return {
-        name: "[hidden]" if is_hidden(name) else value if name in TRUSTED else scrub(value, redact)
+        name: "[hidden]" if redact.is_hidden(name) else value if name in TRUSTED else redact.deep(value, hide)
         for name, value in event.items()
         if name != "color_message"  # uvicorn's second copy of the message
     }
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a field's name says that its value is a secret (`input_tokens` is a count, not one)."""
-    return any(part in HIDDEN for part in name.lower().replace("-", "_").split("_"))
-
-
-def scrub(value: Any, redact: Redact = pii.redact) -> Any:
-    """Redact text, however deep it lies."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {k: "[hidden]" if is_hidden(str(k)) else scrub(v, redact) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [scrub(item, redact) for item in value]
-    return value

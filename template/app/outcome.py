@@ -57,6 +57,9 @@ async def recorded(services: Services, ask: Ask) -> AsyncIterator[Kept]:
 def leave(services: Services, ask: Ask, kept: Kept) -> asyncio.Future[bool] | None:
     """Queue the row, and the result where one is kept; what a worker must do again stays as it is."""
     row = kept.row
+    if ask.shadow:
+        ask.shadow(row)
+        return None
     services.access.add_spend(row.tenant_id, row.cost_usd, row.input_tokens + row.output_tokens)
     if not row.tenant_id:  # without a key anybody could fill the table; they are counted alone
         services.recorder.metrics.count(row)

@@ -6,7 +6,22 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app import budget, cache, flags, guard, leak, outcome, policy, recall, reply, shape, shelf, text, tiers
+from app import (
+    budget,
+    cache,
+    flags,
+    guard,
+    leak,
+    outcome,
+    policy,
+    recall,
+    reply,
+    shadow,
+    shape,
+    shelf,
+    text,
+    tiers,
+)
 from app.access import Caller
 from app.ask import Ask
 from app.bill import Bill
@@ -42,13 +57,12 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
     async with outcome.recorded(services, ask) as kept:
         row = kept.row
         caller = await admitted(services, ask, row)
-
         checked = guard.check_input(spec.guard, await prepared(ask))
         row.flags += checked.flags
-        economy = plan.economises(feature, caller)
-        choice = flags.choose(plan.flags, feature, caller.id, ask.tier, economy=economy)
-        prompt, row.variant = feature.prompts[choice.prompt], choice.variant
-        row.prompt = prompt.version
+        who, economy = flags.Who(caller.id, ask.user, ask.id), plan.economises(feature, caller)
+        choice = flags.choose(services.flags.core, feature, who, ask.tier, ask.release, economy=economy)
+        prompt = feature.prompts[choice.prompt]
+        row.prompt, row.variant, row.arm = prompt.version, choice.variant, choice.arm
         asked_models = plan.registry.in_tiers(choice.tiers)
         decision = policy.permit(plan.policy, spec.use_case, asked_models, checked.classes)
         row.policy, models = decision.said, decision.allowed
@@ -85,6 +99,7 @@ async def answer(services: Services, ask: Ask, emit: Emit = ignore) -> Answer:
         row.model = stored["model"]
         output = feature.Output.model_validate(checked.vault.restore_all(stored["output"]))
         kept.body = reply.body(output, row, fitted.cut, summarised)
+        shadow.compare(services, ask, caller, choice, stored["output"], row)
         return Answer(kept.body, stored["output"], row, fitted.passages)
 
 
@@ -140,7 +155,7 @@ def called(ask: Ask, prompt: Prompt, canary: str, fitted: budget.Fitted, history
         return shape.read(feature, checked.text, fitted.passages), checked.text
 
     # A turn that carries documents gets no tools: their words may ask for one.
-    offered = {} if fitted.passages else feature.tools
+    offered = {} if fitted.passages or ask.shadow else feature.tools
     system = leak.marked(fitted.asked.system, canary) if rules.leak != "off" else fitted.asked.system
     limits = feature.spec.max_steps, feature.spec.restart
     return Call(system, fitted.asked.user, read, history.messages(), offered, *limits)

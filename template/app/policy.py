@@ -23,6 +23,7 @@ class Rule(Strict):
     regions: list[str] = ["local"]
     max_retention_days: int = Field(default=0, ge=0)
     data_classes: frozenset[DataClass] = frozenset({"public"})
+    shadow: bool = False  # a candidate may be asked the same beside
 
 
 class Role(Strict):

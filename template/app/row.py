@@ -35,6 +35,8 @@ class Row:
     flags: list[str] = field(default_factory=list)
     failed_models: int = 0
     estimated: bool = False
+    arm: str = ""
+    quality: float | None = None
     at: datetime = field(default_factory=db.now)
     started: float = field(default_factory=time.perf_counter)
 

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import httpx2
-from openfeature.contrib.tools.flagd.core import FlagdCore
 from pydantic_ai.models import Model as Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,6 +19,7 @@ from app import (
     db,
     embed,
     features,
+    flagfile,
     flags,
     indexing,
     models,
@@ -37,6 +37,8 @@ from app.cache import Answers
 from app.embed import Encoder
 from app.errors import ConfigError, Fault
 from app.features import Feature
+from app.flagfile import Live
+from app.flags import Document
 from app.library import Library
 from app.limits import Limits
 from app.live import Stream
@@ -59,9 +61,21 @@ class Plan:
     features: dict[str, Feature]
     registry: Registry
     policy: Policy
-    flags: FlagdCore
+    flags: Document
     digests: dict[str, str]
     economical: frozenset[str]
+
+    @property
+    def tiers(self) -> set[str]:
+        """The tiers that models.toml has."""
+        return {model.tier for model in self.registry.models.values()}
+
+    def check_flags(self, changes: Document) -> None:
+        """Raise ConfigError where changes of the flags name what is not there, or are no flags at all."""
+        content, place = flagfile.merged(self.flags, changes), self.settings.flags_file
+        flags.core(content, place)
+        if found := flags.faults(content, place, self.features, self.tiers):
+            raise ConfigError(found)
 
     def economises(self, feature: Feature, caller: Caller) -> bool:
         """Whether this request takes the feature's smaller tier first."""
@@ -94,6 +108,8 @@ class Services:
     limits: Limits
     recorder: Recorder
     queue: Queue
+    flags: Live
+    beside: set[asyncio.Task[None]] = field(default_factory=set)
     streams: dict[str, Stream] = field(default_factory=dict)
     asked: dict[tuple[str, str], Target] = field(default_factory=dict)
 
@@ -115,16 +131,16 @@ def plan(config: Settings) -> Plan:
     found = features.attempt(faults, features.load_all, config.features_dir)
     registry = features.attempt(faults, models.load, config.config_dir)
     rules = features.attempt(faults, policy.load, config.config_dir)
-    core = features.attempt(faults, flags.load, config.config_dir)
+    listed = features.attempt(faults, flags.load, config.config_dir)
     if found is not None and registry and rules:
         faults += agreement.contradictions(config.var_dir, found, registry, rules)
         tiers = {model.tier for model in registry.models.values()}
-        faults += flags.faults(config.config_dir, found, tiers) if core else []
-    if faults or found is None or registry is None or rules is None or core is None:
+        faults += flags.faults(listed, config.config_dir / flags.NAME, found, tiers) if listed else []
+    if faults or found is None or registry is None or rules is None or listed is None:
         raise ConfigError(faults)
     states = {feature.name: digest(feature, registry) for feature in found.values()}
     economical = frozenset(f.name for f in found.values() if quality.is_enough(f, registry))
-    return Plan(config, found, registry, rules, core, states, economical)
+    return Plan(config, found, registry, rules, listed, states, economical)
 
 
 def unindexed(found: Plan) -> list[Fault]:
@@ -196,7 +212,10 @@ async def start(found: Plan) -> AsyncIterator[Services]:
         access = Access(engine, found.settings)
         breakers = {name: Breaker() for name in callers}
         queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
-        yield Services(found, engine, access, callers, breakers, answers, library, counters, recorder, queue)
+        live = Live(found.flags, found.settings.flags_file, found.features, found.tiers)
+        yield Services(
+            found, engine, access, callers, breakers, answers, library, counters, recorder, queue, live
+        )
 
 
 async def rehearse(found: Plan) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.errors import ConfigError, Fault
 
 SLOTS = 8
-NAMES = (*(f"worker-{number}" for number in range(SLOTS)), "alone")
+NAMES = (*(f"worker-{number}" for number in range(SLOTS)), "alone", "rollouts", "beside")
 # Any number that nothing else in the database locks.
 LOCK = 7_305_118
 # PostgreSQL frees its locks when it restarts: their holders ask for them again this often. Who asked in vain
@@ -64,9 +64,9 @@ async def is_held(slot: Slot) -> bool:
 
 
 @asynccontextmanager
-async def alone(engine: AsyncEngine, var: Path) -> AsyncIterator[bool]:
+async def alone(engine: AsyncEngine, var: Path, what: str = "alone") -> AsyncIterator[bool]:
     """Whether this is the one worker that does, while the block runs, what two would do double."""
-    async with first_free(engine, var, NAMES[SLOTS:]) as slot:
+    async with first_free(engine, var, [what]) as slot:
         yield slot is not None
 
 

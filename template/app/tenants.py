@@ -64,7 +64,7 @@ def require_limits(values: Mapping[str, Limit]) -> None:
 
 
 async def change(engine: AsyncEngine, tenant: str, **values: Limit) -> None:
-    """Set `paused`, `budget_usd`, `budget_tokens` or `rate_per_minute`; raise Invalid or NotFound."""
+    """Set `paused`, `shadow`, a budget or `rate_per_minute`; raise Invalid or NotFound."""
     require_limits(values)
     async with about(engine, tenant) as session:
         await session.execute(update(Tenant).where(Tenant.id == tenant).values(**values))

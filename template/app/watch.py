@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Float, case, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app import alerts, db, notify, seed, slo, slots
+from app import alerts, db, incidents, notify, seed, slo, slots
 from app.alerts import Finding
 from app.db import Spend, Tenant, Usage
 from app.features import Feature
@@ -32,6 +32,7 @@ async def run(services: Services) -> None:
             async with slots.alone(engine, config.var_dir) as mine:
                 if mine:
                     await watch.look(db.now())
+                    await incidents.of_alerts(engine, db.now())
                     await notify.send(engine, config, db.now())
         except Exception as error:  # the loop must outlive a database that restarts
             log.warning("alerts wait", extra={"fault": type(error).__name__})

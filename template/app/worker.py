@@ -3,7 +3,7 @@
 import asyncio
 import signal
 
-from app import jobs, lifeline, logs, services, settings, slots, watch
+from app import beside, controller, jobs, lifeline, logs, services, settings, slots, watch
 from app.errors import ConfigError, Fault
 from app.services import Plan
 
@@ -38,10 +38,11 @@ async def work(plan: Plan) -> None:
         services.start(plan) as held,
         slots.take(held.engine, plan.settings.var_dir) as slot,
         jobs.work(held, slot),
-        asyncio.TaskGroup() as beside,
+        asyncio.TaskGroup() as others,
     ):
-        told = beside.create_task(stop.wait())
-        tasks = told, beside.create_task(slots.keep(slot)), beside.create_task(watch.run(held))
+        told = others.create_task(stop.wait())
+        loops = slots.keep(slot), watch.run(held), controller.run(held), beside.run(held)
+        tasks = told, *(others.create_task(one) for one in loops)
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()

@@ -9,7 +9,20 @@ import typer
 from app import files
 from app.errors import AppError, Fault
 from app.services import Plan
-from gate import baseline, cases, changelog, checks, cli_data, cli_measure, judge, report, run, slices, suites
+from gate import (
+    baseline,
+    candidate,
+    cases,
+    changelog,
+    checks,
+    cli_data,
+    cli_measure,
+    judge,
+    report,
+    run,
+    slices,
+    suites,
+)
 from gate import policy as audit
 from gate import slo as promises
 from gate.cases import KINDS, Kind
@@ -108,6 +121,29 @@ def accept(features: Names = None, reason: Reason = "", tier: Tier = "") -> None
                 changelog.add(done.feature, group.kind, group.digest, reason)
         place = baseline.save(done, reason)
         out.print(f"{place.as_posix()} written; commit it, and CHANGELOG.md", highlight=False)
+
+
+@cli.command("candidate")
+def candidate_(
+    feature: str,
+    prompt: Annotated[str, typer.Option(help="a version in prompts/")] = "",
+    tier: Annotated[str, typer.Option(help="a tier of config/models.toml")] = "",
+    reason: Annotated[str, typer.Option(help="where the gate cannot decide: why it may go on")] = "",
+    live: Live = False,
+    max_usd: MaxUsd = 1.0,
+) -> None:
+    """Judge a prompt or tier beside what serves, and write the file that `ops rollout start` asks for."""
+    plan, release = run.gate_plan(), f"{prompt}/{tier}" if tier else prompt
+    with taped(plan, "live" if live else "replay", max_usd) as tape:
+        done, base, verdicts = candidate.judged(plan, feature, release, tape)
+    show(verdicts)
+    if not candidate.lets_through(verdicts, reason.strip()):
+        raise typer.Exit(1)
+    found = candidate.record(plan, plan.features[feature], release, done, base, reason.strip())
+    beside = f"stable {found.stable_score:.3f} and {found.stable_tokens:g}"
+    out.print(f"{release}: score {found.score:.3f}, {found.tokens:g} tokens; {beside}", highlight=False)
+    place = candidate.path(plan, feature, release)
+    out.print(f"{place.as_posix()} written; commit it", highlight=False)
 
 
 @cli.command()

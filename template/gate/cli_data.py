@@ -10,7 +10,7 @@ from app.cli_tenant import with_database
 from app.features import Feature
 from app.scorers import Expected
 from gate import cases, changelog, entry, grader, replay, run, suites
-from gate.errors import GateError
+from gate.errors import GateError, NoIncident
 from gate.screen import Names, chosen, out, taped, tell
 
 case = typer.Typer(no_args_is_help=True, help="The cases of a feature, and why they are as they are.")
@@ -42,13 +42,20 @@ def add(
 
 
 def take(id: str, family: str = "incident", expect: Words = None) -> None:
-    """Turn a recorded bad answer into an adversarial case, redacted; say what was wrong with it."""
+    """Turn a recorded bad answer, or all of an incident, into adversarial cases; say what was wrong."""
     from gate import incident
 
-    found, row = with_database(lambda engine, _: incident.kept(engine, id))
-    feature = chosen(run.gate_plan(), [found.feature])[0]
-    made = incident.case(feature, found, row, family, entry.fields(Expected, expect))
-    typer.echo(entry.add(feature, "adversarial", made))
+    found = with_database(lambda engine, _: incident.recorded(engine, id))
+    feature, wanted = chosen(run.gate_plan(), [found[0][0].feature])[0], entry.fields(Expected, expect)
+    faults = []
+    for result, row in found:
+        try:
+            made = incident.case(feature, result, row, family, wanted)
+            typer.echo(entry.add(feature, "adversarial", made))
+        except NoIncident as error:  # of an incident's requests some may not show what was wrong
+            faults.append(error)
+    if len(faults) == len(found):
+        raise faults[0]
     typer.echo("Read it before you commit it: names and addresses have no form by which they could be found.")
 
 

@@ -12,7 +12,7 @@ from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import Evaluator, EvaluatorContext
 from pydantic_evals.reporting import ReportCase
 
-from app import scorers, services, settings
+from app import features, scorers, services, settings
 from app.errors import TiersExhausted
 from app.features import Feature
 from app.services import Plan, Services
@@ -95,20 +95,16 @@ def everything(
     if tier and not plan.registry.in_tiers([tier]):
         known = ", ".join(sorted({model.tier for model in plan.registry.models.values()}))
         raise GateError(f"no model has tier '{tier}' in models.toml (known: {known})")
-    sets = [(uncached(f), [cases.load(f, kind) for kind in kinds]) for f in wanted]
+    sets = [(features.uncached(f), [cases.load(f, kind) for kind in kinds]) for f in wanted]
     return asyncio.run(evaluate(sets, plan, tell, tier, tape or Tape(plan)))
-
-
-def uncached(feature: Feature) -> Feature:
-    """The feature without its cache: a repeat must ask the model again."""
-    return replace(feature, spec=feature.spec.model_copy(update={"cache_ttl_s": 0}))
 
 
 def gate_plan() -> Plan:
     """The project's own plan on a database and index of its own, without keys, limits or a shared cache."""
     config = settings.load()
     url = f"sqlite+aiosqlite:///{(config.var_dir / 'gate.db').as_posix()}"
-    return services.plan(config.model_copy(update=local.ALONE | {"database_url": url, "cache_url": ""}))
+    own = {"database_url": url, "cache_url": "", "flags_file": config.var_dir / "no-flags.json"}
+    return services.plan(config.model_copy(update=local.ALONE | own))
 
 
 async def evaluate(

@@ -46,7 +46,7 @@ class Share(files.Strict):
 def attack(wanted: list[features.Feature], plan: services.Plan, tape: replay.Tape) -> dict[str, list[Share]]:
     """Send every case through the pipeline; gives the shares by feature, and leaves them in safety.json."""
     listed = read()
-    sets = [(run.uncached(feature), [aimed(feature, listed)]) for feature in wanted]
+    sets = [(features.uncached(feature), [aimed(feature, listed)]) for feature in wanted]
     found = {r.feature.name: shares(r) for r in asyncio.run(run.evaluate(sets, plan, screen.tell, "", tape))}
     said = json.dumps({"classes": [s.model_dump() for parts in found.values() for s in parts]}, indent=1)
     files.write_atomic(plan.settings.var_dir / report.FOLDER / "safety.json", f"{said}\n")

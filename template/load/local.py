@@ -29,7 +29,8 @@ def config(given: Settings) -> Settings:
     """The settings, with a database, an index and a cache of its own and no limit on requests."""
     folder = given.var_dir / FOLDER
     url = f"sqlite+aiosqlite:///{(folder / 'app.db').as_posix()}"
-    own = {"var_dir": folder, "database_url": url, "cache_url": "mem://", "log_level": "warning"}
+    own = {"var_dir": folder, "flags_file": folder / "flags.json", "database_url": url}
+    own |= {"cache_url": "mem://", "log_level": "warning"}
     return given.model_copy(update=ALONE | own)
 
 

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from app.errors import AppError
-from ops import cli_backup, cli_deploy, cli_secrets
+from ops import cli_backup, cli_deploy, cli_release, cli_secrets
 from ops import models as locks
 from ops import update as updates
 from ops.errors import OpsError
@@ -17,6 +17,7 @@ cli.add_typer(cli_deploy.cli)
 cli.add_typer(models, name="models")
 cli.add_typer(cli_secrets.cli, name="secrets")
 cli_backup.register(cli)
+cli_release.register(cli)
 out, err = Console(), Console(stderr=True)
 
 

@@ -20,7 +20,8 @@ def flag(name: str, value: str, state: str = "ENABLED", **more: object) -> None:
 
 def choice(tenant: str = "acme") -> flags.Choice:
     """What the flags pick for the feature `note`."""
-    return flags.choose(flags.load(CONFIG), features.load(Path("features/note")), tenant)
+    core = flags.core(flags.load(CONFIG), CONFIG / flags.NAME)
+    return flags.choose(core, features.load(Path("features/note")), flags.Who(tenant))
 
 
 def test_without_a_file_feature_toml_decides(project):

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from app import ledger  # noqa: F401  # its tables are of this Base too
 from app.db import Base
 
 context.configure(

@@ -1,0 +1,149 @@
+"""Move rollouts on: a worker looks at each open one every second, and takes the step its numbers call for."""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app import alerts, candidate, compare, db, evidence, flagstore, incidents, rollout, slots, trials
+from app.alerts import Finding
+from app.compare import Arm
+from app.errors import AppError
+from app.ledger import Shadow, Trial
+from app.rollout import Evidence, Verdict
+from app.services import Services
+from app.trials import ALL, Step
+
+log = logging.getLogger(__name__)
+TICK_S = 1
+WHO = "controller"
+# After so long with too few requests the golden cases are asked, once a trial.
+REPLAY_AFTER = timedelta(minutes=10)
+GOLDEN = "golden"
+
+
+async def run(services: Services) -> None:
+    """Keep the file of flags and move the trials, for ever; of several workers one moves them."""
+    engine, config = services.engine, services.plan.settings
+    while True:
+        try:
+            await mend(engine, services)
+            async with slots.alone(engine, config.var_dir, "rollouts") as mine:
+                for trial in await trials.every(engine, ended=False) if mine else []:
+                    if trial.kind == "rollout":
+                        await look(services, trial, db.now())
+        except Exception as error:  # the loop must outlive a database that restarts
+            log.warning("rollouts wait", extra={"fault": type(error).__name__})
+        await asyncio.sleep(TICK_S)
+
+
+async def mend(engine: AsyncEngine, services: Services) -> None:
+    """Bring this machine's file of flags to what holds; say where somebody else wrote it."""
+    place = services.plan.settings.flags_file
+    async with AsyncSession(engine) as session:
+        held = await flagstore.newest(session)
+    if said := flagstore.stray(place, held):
+        await alerts.open_(engine, Finding("flags", place.name, "ticket", said))
+        log.error("the file of flags is written again", extra={"fault": said})
+        if held is None:
+            place.unlink(missing_ok=True)
+    await flagstore.write(engine, place)
+
+
+async def look(services: Services, trial: Trial, now: datetime) -> Verdict:
+    """Judge a rollout, and take the step that follows."""
+    engine, plan = services.engine, services.plan
+    verdict = await judged(engine, trial)
+    step = following(trial, verdict, now)
+    if step is None:
+        if verdict.said != trial.said:
+            await trials.say(engine, trial, verdict.said)
+        if now - trials.since(trial.stepped_at) > REPLAY_AFTER:
+            await replay(services, trial)
+        return verdict
+    moved = await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, WHO)
+    if moved and step.state == "rolled-back":
+        await incidents.of_rollback(engine, trial, verdict.said, now, db.now())
+    return verdict
+
+
+def following(trial: Trial, verdict: Verdict, now: datetime) -> Step | None:
+    """The step after this verdict; none while it waits. A clock put back only makes it wait longer."""
+    rule, seen = trials.rule(trial), [str(one) for one in verdict.findings]
+    since = now - trials.since(trial.stepped_at)
+    if verdict.word == "fail":
+        return Step("rolled-back", 0, verdict.said, seen)
+    if verdict.word == "wait" and since >= timedelta(hours=rule.quiet_hours) and rule.on_quiet == "rollback":
+        return Step("rolled-back", 0, f"no verdict in {rule.quiet_hours:g} hours; {verdict.said}", seen)
+    if verdict.word == "wait" or since < timedelta(minutes=rule.min_minutes):
+        return None
+    larger = [percent for percent in rule.steps if percent > trial.percent]
+    if trial.state == "shadow" or larger:
+        return Step("canary", larger[0], verdict.said, seen)
+    return Step("done", ALL, verdict.said, seen)
+
+
+async def judged(engine: AsyncEngine, trial: Trial) -> Verdict:
+    """The word on a rollout as it stands; what golden cases say can end it, and never moves it on."""
+    rule = trials.rule(trial)
+    if trial.state == "shadow":
+        enough = rule.model_copy(update={"min_requests": rule.shadow.requests})
+        verdict = rollout.judge(await compared(engine, trial, golden=False), enough, rule.steps[0])
+    else:
+        verdict = rollout.judge(await served(engine, trial), rule, trial.percent)
+    if verdict.word == "wait":
+        golden = rollout.judge(await compared(engine, trial, golden=True), rule, ALL)
+        if golden.word == "fail":
+            return Verdict("fail", f"golden cases, beside stable: {golden.said}", golden.findings)
+    return verdict
+
+
+async def served(engine: AsyncEngine, trial: Trial) -> Evidence:
+    """What the arms showed in front of callers."""
+    rule, names = trials.rule(trial), [trial.id + trials.CANDIDATE, trial.id + trials.STABLE]
+    sums = await evidence.arms(engine, names, rule.unit, stable=names[1])
+    new, old = sums.get(names[0], {}), sums.get(names[1], {})
+    before = sum(percent < trial.percent for percent in rule.steps)
+    requests = int(new["errors"].n if new else 0) - before * rule.min_requests
+    found = breaches(new.get("flagged", Arm()), old.get("flagged", Arm()))
+    return Evidence(new, old, max(0, requests), found)
+
+
+def breaches(new: Arm, old: Arm) -> tuple[str, ...]:
+    """What the guard found in the candidate's answers, where chance does not explain it."""
+    allowed = max(evidence.SAFE, 2 * old.mean)
+    is_one = compare.exceeds(new.y, new.n, allowed)
+    return (f"{new.y:.0f} of {new.n:.0f} answers leaked, insulted or told personal data",) if is_one else ()
+
+
+async def compared(engine: AsyncEngine, trial: Trial, *, golden: bool) -> Evidence:
+    """What the shadow showed, answer by answer."""
+    query = select(Shadow).where(Shadow.trial_id == trial.id, Shadow.state == "done")
+    is_golden = Shadow.user_id == GOLDEN
+    found = await db.rows(engine, query.where(is_golden if golden else ~is_golden))
+    return evidence.paired([(one.candidate or {}, one.stable) for one in found])
+
+
+async def replay(services: Services, trial: Trial) -> None:
+    """Have both versions asked the golden cases of the gate's record, once; nobody else asks them enough."""
+    engine, feature = services.engine, services.plan.features.get(trial.feature)
+    async with engine.connect() as connection:
+        query = select(func.count()).where(Shadow.trial_id == trial.id, Shadow.user_id == GOLDEN)
+        asked = await connection.scalar(query.select_from(Shadow))
+    if asked or feature is None:
+        return
+    try:
+        inputs = candidate.load(services.plan, feature, trials.release(trial)).replay
+    except AppError:  # another version of the project is deployed by now: it has no record of this candidate
+        inputs = []
+    rows = [
+        {
+            "id": f"{trial.id}-{number}", "trial_id": trial.id, "state": "waiting", "tokens": 0,
+            "tenant_id": "", "user_id": GOLDEN, "given": given, "stable": {},
+        }
+        for number, given in enumerate(inputs)
+    ]  # fmt: skip
+    if rows:
+        await db.execute(engine, insert(Shadow).values(rows))

@@ -1,0 +1,103 @@
+"""What a person does with rollouts: begin one that policy and gate allow, read it, take a step by hand."""
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import candidate, controller, policy, trials
+from app.db import Usage
+from app.errors import Invalid
+from app.features import Feature
+from app.ledger import Trial
+from app.rollout import Finding
+from app.services import Plan
+from app.trials import ALL, Step
+
+# Of fewer the smallest share may be nobody.
+FEW = 100
+
+
+async def begin(
+    engine: AsyncEngine, plan: Plan, name: str, release: str, who: str
+) -> tuple[Trial, list[str]]:
+    """Begin a rollout; gives it with what its starter should know.
+
+    Raises Invalid or NotAllowed: unknown names, nothing new, a red gate, a policy that forbids its models, or
+    another trial of the feature.
+    """
+    feature = known(plan, name, release)
+    candidate.load(plan, feature, release)
+    rule = feature.spec.rollout
+    began = await trials.begin(
+        engine, plan.settings.flags_file, plan.check_flags, name, release, rule, who
+    )  # fmt: skip
+    return began, await notes(engine, plan, feature)
+
+
+def known(plan: Plan, name: str, release: str) -> Feature:
+    """The feature of a release; raise Invalid for what is not there, NotAllowed where policy forbids it."""
+    feature = plan.features.get(name)
+    if feature is None:
+        raise Invalid(f"no feature '{name[:40]}' (known: {', '.join(plan.features)})")
+    prompt, tier = candidate.parts(feature, release)
+    if prompt not in feature.prompts:
+        raise Invalid(f"{name} has no prompt '{prompt[:40]}' (known: {', '.join(feature.prompts)})")
+    if tier and tier not in plan.tiers:
+        raise Invalid(f"no model has tier '{tier[:40]}' (known: {', '.join(sorted(plan.tiers))})")
+    if not release or (prompt, tier) == (feature.spec.prompt, ""):
+        raise Invalid(f"that is what {name} answers with already; name another --prompt or --tier")
+    models = plan.registry.in_tiers([tier] if tier else feature.spec.tiers)
+    policy.permit(plan.policy, feature.spec.use_case, models)
+    return feature
+
+
+async def notes(engine: AsyncEngine, plan: Plan, feature: Feature) -> list[str]:
+    """What makes a rollout slow or coarse here."""
+    rule, said = feature.spec.rollout, []
+    if rule.shadow.requests and not plan.policy.use_cases[feature.spec.use_case].shadow:
+        remedy = f"set use_cases.{feature.spec.use_case}.shadow in config/policy.toml"
+        said.append(f"policy allows no shadow, so it waits: {remedy}, or [rollout.shadow] requests = 0")
+    columns = {"tenant": [Usage.tenant_id], "user": [Usage.tenant_id, Usage.user_id]}.get(rule.unit, [])
+    if columns:
+        units = select(*columns).where(Usage.feature == feature.name).distinct().subquery()
+        async with engine.connect() as connection:
+            count = await connection.scalar(select(func.count()).select_from(units)) or 0
+        if count < FEW:
+            what = f"{count} {rule.unit}s have asked so far: {rule.steps[0]} % of them may be nobody"
+            said.append(f'{what}; [rollout] unit = "request" in feature.toml draws each request')
+    return said
+
+
+async def findings(engine: AsyncEngine, plan: Plan, trial: Trial) -> tuple[Finding, ...]:
+    """What the numbers of an open rollout say now, part by part."""
+    return (await controller.judged(engine, trial)).findings if trials.is_open(trial) else ()
+
+
+async def by_hand(
+    engine: AsyncEngine, plan: Plan, which: str, state: str, reason: str, who: str
+) -> tuple[Trial, Step]:
+    """Stop a rollout, or take its next step; raise Invalid where it has ended or moves just now."""
+    trial = await trials.find(engine, which)
+    if not trials.is_open(trial):
+        raise Invalid(f"{trial.id} has ended: {trial.state}, {trial.said}")
+    step = Step("stopped", 0, reason) if state == "stopped" else onward(trial, reason)
+    if not await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, who):
+        raise Invalid(f"{trial.id} was moved by somebody else just now; look at it and try again")
+    return trial, step
+
+
+def onward(trial: Trial, reason: str) -> Step:
+    """The next step of a rollout."""
+    larger = [percent for percent in trials.rule(trial).steps if percent > trial.percent]
+    return Step("canary", larger[0], reason) if larger else Step("done", ALL, reason)
+
+
+def advice(trial: Trial, step: Step) -> list[str]:
+    """What is left to do after a step."""
+    if step.state != "done":
+        return []
+    prompt, _, tier = trials.release(trial).partition("/")
+    lines = [f'prompt = "{prompt}"'] if prompt else []
+    lines += [f'tiers = ["{tier}"]'] if tier else []
+    place = f"features/{trial.feature}/feature.toml"
+    rest = "uv run gate accept, deploy, uv run ops flags reset"
+    return [f"make it permanent: {', '.join(lines)} in {place}, {rest}"]
