@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -45,9 +45,13 @@ async def settle(engine: AsyncEngine, found: list[Finding], now: datetime) -> No
 
 async def open_(engine: AsyncEngine, found: Finding) -> None:
     """Open an alert unless it is open: one that the next look at everything resolves again."""
+    await db.execute(engine, opening(engine, found))
+
+
+def opening(engine: AsyncEngine, found: Finding) -> Insert:
+    """The statement that opens it, for a transaction that it belongs to."""
     insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-    row = {**asdict(found), "at": db.now()}
-    await db.execute(engine, insert(Alert).values(row).on_conflict_do_nothing())
+    return insert(Alert).values({**asdict(found), "at": db.now()}).on_conflict_do_nothing()
 
 
 async def every(engine: AsyncEngine, *, resolved: bool) -> list[Alert]:

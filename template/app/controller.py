@@ -31,12 +31,19 @@ async def run(services: Services) -> None:
         try:
             await mend(engine, services)
             async with slots.alone(engine, config.var_dir, "rollouts") as mine:
-                for trial in await trials.every(engine, ended=False) if mine else []:
-                    if trial.kind == "rollout":
-                        await look(services, trial, db.now())
+                if mine:
+                    await tick(services)
         except Exception as error:  # the loop must outlive a database that restarts
             log.warning("rollouts wait", extra={"fault": type(error).__name__})
         await asyncio.sleep(TICK_S)
+
+
+async def tick(services: Services) -> None:
+    """Look at each open rollout, and write down those that went back."""
+    for trial in await trials.every(services.engine, ended=False):
+        if trial.kind == "rollout":
+            await look(services, trial, db.now())
+    await incidents.of_rollbacks(services.engine, db.now())
 
 
 async def mend(engine: AsyncEngine, services: Services) -> None:
@@ -63,9 +70,7 @@ async def look(services: Services, trial: Trial, now: datetime) -> Verdict:
         if now - trials.since(trial.stepped_at) > REPLAY_AFTER:
             await replay(services, trial)
         return verdict
-    moved = await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, WHO)
-    if moved and step.state == "rolled-back":
-        await incidents.of_rollback(engine, trial, verdict.said, now, db.now())
+    await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, WHO)
     return verdict
 
 

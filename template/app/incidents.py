@@ -20,20 +20,25 @@ BAD = 0.5
 PAGE = "page"
 
 
-async def of_rollback(
-    engine: AsyncEngine, trial: Trial, said: str, seen_at: datetime, over_at: datetime
-) -> None:
+async def of_rollbacks(engine: AsyncEngine, now: datetime) -> None:
+    """An incident for each candidate that was taken back and has none: whoever did it may have died then."""
+    query = select(Trial).where(Trial.state == "rolled-back", Trial.id.not_in(select(Incident.cause)))
+    for trial in await db.rows(engine, query):
+        await of_rollback(engine, trial, now)
+
+
+async def of_rollback(engine: AsyncEngine, trial: Trial, now: datetime) -> None:
     """Write down a candidate that was taken back, with its worst answers; tell who listens."""
     cases, began = await failing(engine, trial)
-    name = uuid.uuid4().hex[:12]
+    name, said, seen_at = uuid.uuid4().hex[:12], trial.said, trials.since(trial.stepped_at)
     incident = Incident(
         id=name, feature=trial.feature, cause=trial.id, said=said, cases=cases,
-        began_at=began or trials.since(trial.at), detected_at=seen_at, restored_at=over_at,
+        began_at=min(began or trials.since(trial.at), seen_at), detected_at=seen_at, restored_at=now,
     )  # fmt: skip
+    news = Finding("rollback", trial.feature, "ticket", f"{trial.id}: {said}", name)
     async with AsyncSession(engine) as session, session.begin():
         session.add(incident)
-    what = f"{trial.id}: {said}"
-    await alerts.open_(engine, Finding("rollback", trial.feature, "ticket", what, name))
+        await session.execute(alerts.opening(engine, news))
 
 
 async def failing(engine: AsyncEngine, trial: Trial) -> tuple[list[Json], datetime | None]:

@@ -108,7 +108,7 @@ async def opened(engine: AsyncEngine, place: Path, check: Check, trial: Trial, s
 async def move(engine: AsyncEngine, place: Path, check: Check, trial: Trial, step: Step, who: str) -> bool:
     """Take a step with its flags; False where somebody else moved the trial meanwhile.
 
-    The step and the flags are one transaction, and the file follows it: whoever dies between them, the next
+    The step, its flags and the word to who listens are one transaction, and the file follows it: whoever dies between them, the next
     worker writes the file.
     """
     try:
@@ -122,11 +122,12 @@ async def move(engine: AsyncEngine, place: Path, check: Check, trial: Trial, ste
                 held.ended_at = held.stepped_at
             note(session, held.id, who, step)
             await flagstore.add(session, who, f"{held.id}: {step.said}", edit(held), check)
+            where, said = f"{trial.feature} {step.percent} %", f"{trial.id} {step.state}: {step.said}"
+            news = alerts.opening(engine, Finding(trial.kind, where, "ticket", said))
+            await session.execute(news)
     except IntegrityError:
         return False
     await flagstore.write(engine, place)
-    where = f"{trial.feature} {step.percent} %"
-    await alerts.open_(engine, Finding(trial.kind, where, "ticket", f"{trial.id} {step.state}: {step.said}"))
     return True
 
 

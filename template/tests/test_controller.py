@@ -75,7 +75,7 @@ async def plant(site, trial, count, part="", share=0.5):
 
 async def look(site, trial):
     """One look of the controller, and the trial after it."""
-    await controller.look(site.held, await trials.find(site.held.engine, trial.id), db.now())
+    await controller.tick(site.held)
     return await trials.find(site.held.engine, trial.id)
 
 
@@ -167,6 +167,9 @@ async def test_whoever_dies_between_the_step_and_the_file_leaves_one_truth(proje
         await controller.mend(site.held.engine, site.held)
         assert await prompt(site) == "v1"
         assert (await trials.find(site.held.engine, trial.id)).state == "rolled-back"
+        await controller.tick(site.held)
+        [incident] = await incidents.every(site.held.engine)
+        assert incident.cause == trial.id
 
 
 async def dead(*_):

@@ -102,6 +102,16 @@ async def ended(site: kit.Site, name: str, *states: str):
     raise TimeoutError(f"{trial.state} {trial.percent} %: {trial.said}")
 
 
+async def written(site: kit.Site, trial: Any) -> Any:
+    """The incident of a rollout that went back; an alert may have made one of its own."""
+    for _ in range(LASTS_S):
+        for incident in await incidents.every(site.held.engine):
+            if incident.cause == trial.id:
+                return incident
+        await asyncio.sleep(1)
+    raise TimeoutError(trial.id)
+
+
 async def reached(site: kit.Site, name: str, percent: int) -> None:
     """Wait until the candidate has so many percent of the requests."""
     for _ in range(LASTS_S * 20):
@@ -149,9 +159,9 @@ async def test_a_bad_candidate_goes_by_itself(project, word):
                     back_s = time.monotonic()
                     await processes.until(lambda: is_old(answers[-1]))
                     assert time.monotonic() - back_s < 2
+                    incident = await written(site, trial)
                 await asyncio.sleep(1)
                 last = answers[-20:]
-            [incident] = await incidents.every(site.held.engine)
     assert trial.state == "rolled-back", trial.said
     assert {one["meta"]["prompt"] for one in last} == {"v1"}
     assert incident.feature == "note"
