@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 # Of fewer units nothing is said: the interval stands on their mean being nearly normal.
 LEAST = 30
+# An interval is narrow where the difference is about the scale that it was made for: so many of what matters.
+FACTORS = (1, 10)
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ def change(new: Arm, old: Arm, scale: float, alpha: float, *, is_share: bool) ->
     """The difference of the means, with an interval that misses it once in 1/alpha, at any look of all.
 
     The mixture sequential probability ratio test, turned into an interval (Johari, Koomen, Pekelis and Walsh
-    2022, section 4): narrowest where the difference is about `scale`. Of a share the variance is not taken
-    for zero because nothing was seen yet.
+    2022, section 4): narrowest where the difference is about `scale`, or ten times that. Of a share the
+    variance is not taken for zero because nothing was seen yet.
     """
     if min(new.units, old.units) < LEAST or scale <= 0:
         return UNKNOWN
@@ -80,9 +82,14 @@ def paired(apart: Arm, scale: float, alpha: float, *, is_share: bool) -> Change:
 
 
 def radius(variance: float, scale: float, alpha: float) -> float:
-    """Half the interval's width."""
+    """Half the interval's width: of one for small differences and one for large, which share alpha."""
     if variance <= 0:
         return 0.0
+    return min(half(variance, scale * factor, alpha / len(FACTORS)) for factor in FACTORS)
+
+
+def half(variance: float, scale: float, alpha: float) -> float:
+    """Half the width of the interval that mixes over differences of about `scale`."""
     mixed = variance + scale**2
     return math.sqrt(2 * variance * mixed / scale**2 * (math.log(1 / alpha) + math.log(mixed / variance) / 2))
 

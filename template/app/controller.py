@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app import alerts, candidate, compare, db, evidence, flagstore, incidents, rollout, slots, trials
+from app import alerts, beside, candidate, compare, db, evidence, flagstore, incidents, rollout, slots, trials
 from app.alerts import Finding
 from app.compare import Arm
 from app.errors import AppError
@@ -96,6 +97,10 @@ async def judged(engine: AsyncEngine, trial: Trial) -> Verdict:
     if trial.state == "shadow":
         enough = rule.model_copy(update={"min_requests": rule.shadow.requests})
         verdict = rollout.judge(await compared(engine, trial, golden=False), enough, rule.steps[0])
+        spent = await beside.spent(engine, trial.id, db.now())
+        if verdict.word == "wait" and spent >= rule.shadow.daily_tokens:
+            more = f"{spent:,} tokens are used, all of today ([rollout.shadow] daily_tokens)"
+            return replace(verdict, said=f"{verdict.said}; {more}")
     else:
         verdict = rollout.judge(await served(engine, trial), rule, trial.percent)
     if verdict.word == "wait":

@@ -108,8 +108,8 @@ async def opened(engine: AsyncEngine, place: Path, check: Check, trial: Trial, s
 async def move(engine: AsyncEngine, place: Path, check: Check, trial: Trial, step: Step, who: str) -> bool:
     """Take a step with its flags; False where somebody else moved the trial meanwhile.
 
-    The step, its flags and the word to who listens are one transaction, and the file follows it: whoever dies between them, the next
-    worker writes the file.
+    The step, its flags and the word to who listens are one transaction, and the file follows it: whoever
+    dies between them, the next worker writes the file.
     """
     try:
         async with AsyncSession(engine) as session, session.begin():

@@ -46,10 +46,12 @@ def test_no_error_yet_is_not_taken_for_none_at_all():
     assert found.high > 0.01
 
 
-def test_the_width_is_that_of_the_formula():
-    variance, scale, alpha = 0.0004, 0.02, 0.01
-    expected = math.sqrt(2 * variance * 2 * (math.log(100) + math.log(2) / 2))
-    assert compare.radius(variance, scale, alpha) == pytest.approx(expected)
+@pytest.mark.parametrize(("variance", "factor"), [(0.0004, 1), (0.04, 10)])
+def test_the_width_is_that_of_the_formula_for_small_differences_and_for_large(variance, factor):
+    scale, alpha = 0.02, 0.01
+    mixed = 1 + variance / (scale * factor) ** 2
+    about = math.log(2 / alpha) + math.log(mixed * (scale * factor) ** 2 / variance) / 2
+    assert compare.radius(variance, scale, alpha) == pytest.approx(math.sqrt(2 * variance * mixed * about))
     assert compare.radius(0.0, scale, alpha) == 0
 
 

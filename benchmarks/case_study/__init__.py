@@ -1,0 +1,1 @@
+"""The playbook off and on, in front of the same requests: tokens, latency, incidents, bad releases."""
