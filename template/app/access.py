@@ -28,7 +28,7 @@ class Caller:
     budget_tokens: int | None = None
     spent_tokens: int = 0
     rate_per_minute: int | None = None
-    shadow: bool = True
+    shadow: bool = False
 
     @property
     def share(self) -> float:
@@ -61,7 +61,7 @@ class Access:
         """The tenant that owns the key; raise Unauthorized, NotAllowed (paused) or OverBudget."""
         config = self.config
         if config.auth == "open" and not key:
-            return Caller(OPEN)
+            return Caller(OPEN, shadow=True)
         if config.auth == "open" and not config.pepper.get_secret_value():
             raise Unauthorized("no keys are set up here: leave the key out, or set APP_PEPPER")
         digest = tenants.digest(config, key)

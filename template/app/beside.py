@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app import db, features, pipeline, redact, results, shadow, slots, trials
 from app.access import Caller
 from app.ask import Ask
 from app.db import Json, Tenant
-from app.errors import AppError
+from app.errors import AppError, NotAllowed, OverBudget, RateLimited, Unavailable
 from app.features import Feature
 from app.ledger import Shadow, Trial
 from app.row import Row
@@ -25,6 +25,7 @@ AT_ONCE, GROUP = 2, 20
 # What waited so long says nothing about now.
 STALE = timedelta(minutes=10)
 KEEP = timedelta(days=30)
+DROPPED: Json = {"state": "dropped", "given": None, "stable": {}}
 
 
 async def run(services: Services) -> None:
@@ -49,25 +50,28 @@ async def work(services: Services) -> int:
     asked = 0
     for trial in await trials.every(services.engine, ended=False):
         feature = services.plan.features.get(trial.feature)
-        left = trials.rule(trial).shadow.daily_tokens - await spent(services.engine, trial.id, now)
-        if feature is None or left <= 0:
+        if feature is None:
             continue
         query = select(Shadow).where(Shadow.trial_id == trial.id, Shadow.state == "waiting")
         waiting = await db.rows(services.engine, query.order_by(Shadow.at).limit(GROUP))
         for start in range(0, len(waiting), AT_ONCE):
+            if await shadow.spent(services.engine, trial.id, now) >= trials.rule(trial).shadow.daily_tokens:
+                break
             group = waiting[start : start + AT_ONCE]
             await asyncio.gather(*(answer(services, feature, trial, kept) for kept in group))
-        asked += len(waiting)
+            asked += len(group)
     return asked
 
 
 async def answer(services: Services, feature: Feature, trial: Trial, kept: Shadow) -> None:
     """Ask the candidate, and of a golden case the stable version too; keep both answers, redacted."""
-    if not await consents(services.engine, kept.tenant_id):
-        await settle(services.engine, kept, state="dropped", given=None)
+    stable = candidate = None
+    if await consents(services.engine, kept.tenant_id):
+        stable = kept.stable or await reply(services, feature, kept, "")
+        candidate = await reply(services, feature, kept, trials.release(trial))
+    if stable is None or candidate is None:
+        await settle(services.engine, kept, **DROPPED)
         return
-    stable = kept.stable or await reply(services, feature, kept, "")
-    candidate = await reply(services, feature, kept, trials.release(trial))
     tokens = int(candidate["tokens"]) + (0 if kept.stable else int(stable["tokens"]))
     given = redact.deep(kept.given)
     await settle(
@@ -75,8 +79,8 @@ async def answer(services: Services, feature: Feature, trial: Trial, kept: Shado
     )
 
 
-async def reply(services: Services, feature: Feature, kept: Shadow, release: str) -> Json:
-    """What one release makes of a request; a refusal and a fault are answers too."""
+async def reply(services: Services, feature: Feature, kept: Shadow, release: str) -> Json | None:
+    """What one release makes of a request: its fault is an answer too, None what is not its fault."""
     rows: list[Row] = []
     try:
         given = feature.Input.model_validate(kept.given)
@@ -85,7 +89,9 @@ async def reply(services: Services, feature: Feature, kept: Shadow, release: str
             release=release, shadow=rows.append,
         )  # fmt: skip
         said = await pipeline.answer(services, ask)
-    except (AppError, ValidationError):
+    except (NotAllowed, OverBudget, RateLimited, Unavailable, ValidationError):
+        return None
+    except AppError:
         return shadow.told(rows[0] if rows else Row(kept.id, feature.name, outcome="invalid"), {}, 0.0)
     return shadow.told(said.row, said.said, shadow.quality(ask, said.said, said.row))
 
@@ -104,18 +110,10 @@ async def settle(engine: AsyncEngine, kept: Shadow, **values: Any) -> None:
     await db.execute(engine, update(Shadow).where(Shadow.id == kept.id).values(**values))
 
 
-async def spent(engine: AsyncEngine, name: str, now: datetime) -> int:
-    """The tokens that a trial's candidate took today."""
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    async with engine.connect() as connection:
-        query = select(func.coalesce(func.sum(Shadow.tokens), 0))
-        return await connection.scalar(query.where(Shadow.trial_id == name, Shadow.at >= today)) or 0
-
-
 async def tidy(engine: AsyncEngine, now: datetime) -> None:
     """Drop what waited too long or for a trial that ended, and forget what is old."""
     ended = select(Trial.id).where(Trial.ended_at.is_not(None))
     late = (Shadow.at < now - STALE) | Shadow.trial_id.in_(ended)
     waits = Shadow.state == "waiting"
-    await db.execute(engine, update(Shadow).where(waits & late).values(state="dropped", given=None))
+    await db.execute(engine, update(Shadow).where(waits & late).values(DROPPED))
     await db.execute(engine, delete(Shadow).where(Shadow.at < now - KEEP))

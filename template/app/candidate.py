@@ -24,6 +24,7 @@ class Record(Strict):
     release: str
     prompt: str
     state: str
+    cases: str = ""
     reason: str
     score: float
     stable_score: float
@@ -48,8 +49,13 @@ def path(feature: Feature, release: str) -> Path:
 
 
 def digests(plan: Plan, feature: Feature, release: str) -> dict[str, str]:
-    """What a record must be of: the prompt's text; models, schema, steps and feature.toml."""
-    return {"prompt": feature.prompts[parts(feature, release)[0]].digest, "state": plan.digests[feature.name]}
+    """What a record must be of: the prompt's text; models, schema, steps and feature.toml; the cases."""
+    prompt = feature.prompts.get(parts(feature, release)[0])
+    held = b"".join(path.read_bytes() for path in sorted(feature.folder.glob("*.yaml")))
+    return {
+        "prompt": prompt.digest if prompt else "", "state": plan.digests[feature.name],
+        "cases": hashlib.sha256(held).hexdigest()[:12],
+    }  # fmt: skip
 
 
 def load(plan: Plan, feature: Feature, release: str) -> Record:
@@ -67,6 +73,9 @@ def load(plan: Plan, feature: Feature, release: str) -> Record:
     if found.seal != found.sealed() or found.release != release:
         raise Invalid(f"{place.as_posix()}: was edited by hand: {remedy}")
     if moved := [name for name, digest in now.items() if getattr(found, name) != digest]:
-        named = {"prompt": "prompt", "state": "models, schema, steps or feature.toml"}
+        named = {
+            "prompt": "prompt", "state": "models, schema, steps or feature.toml",
+            "cases": "golden or adversarial cases",
+        }  # fmt: skip
         raise Invalid(f"{place.as_posix()}: is of another {named[moved[0]]}: {remedy}")
     return found

@@ -2,11 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
 
 # Of fewer units nothing is said: the interval stands on their mean being nearly normal.
 LEAST = 30
 # An interval is narrow where the difference is about the scale that it was made for: so many of what matters.
 FACTORS = (1, 10)
+# What is counted: events that a request has or has not, marks from 0 to 1, or anything.
+Kind = Literal["events", "marks", "any"]
 
 
 @dataclass(frozen=True)
@@ -51,34 +55,36 @@ class Change:
 UNKNOWN = Change(0.0, -math.inf, math.inf)
 
 
-def change(new: Arm, old: Arm, scale: float, alpha: float, *, is_share: bool) -> Change:
+def change(new: Arm, old: Arm, scale: float, alpha: float, kind: Kind) -> Change:
     """The difference of the means, with an interval that misses it once in 1/alpha, at any look of all.
 
     The mixture sequential probability ratio test, turned into an interval (Johari, Koomen, Pekelis and Walsh
-    2022, section 4): narrowest where the difference is about `scale`, or ten times that. Of a share the
-    variance is not taken for zero because nothing was seen yet.
+    2022, section 4): narrowest where the difference is about `scale`, or ten times that.
     """
     if min(new.units, old.units) < LEAST or scale <= 0:
         return UNKNOWN
-    variance = new.variance + old.variance
-    if is_share:
-        usual = (new.y + old.y + 0.5) / (new.n + old.n + 1)
-        variance = max(variance, usual * (1 - usual) * (1 / new.n + 1 / old.n))
+    least = floor(new.y + old.y, new.n + old.n, kind) * (1 / new.n + 1 / old.n)
+    variance = max(new.variance + old.variance, least)
     found = new.mean - old.mean
     wide = radius(variance, scale, alpha)
     return Change(found, found - wide, found + wide)
 
 
-def paired(apart: Arm, scale: float, alpha: float, *, is_share: bool) -> Change:
+def paired(apart: Arm, scale: float, alpha: float, kind: Kind) -> Change:
     """The same of requests that both arms were asked; `apart` are the differences, request by request."""
     if apart.units < LEAST or scale <= 0:
         return UNKNOWN
-    variance = apart.variance
-    if is_share:
-        usual = (apart.yy + 0.5) / (apart.n + 1)
-        variance = max(variance, usual * (1 - usual) / apart.n)
+    variance = max(apart.variance, floor(apart.yy, apart.n, kind) / apart.n)
     wide = radius(variance, scale, alpha)
     return Change(apart.mean, apart.mean - wide, apart.mean + wide)
+
+
+def floor(y: float, n: float, kind: Kind) -> float:
+    """The least variance of one request: that nothing differed yet does not say that nothing ever will."""
+    if kind == "any":
+        return 0.0
+    usual = ((y if kind == "events" else 0.0) + 0.5) / (n + 1)
+    return usual * (1 - usual)
 
 
 def radius(variance: float, scale: float, alpha: float) -> float:
@@ -95,13 +101,16 @@ def half(variance: float, scale: float, alpha: float) -> float:
 
 
 def exceeds(count: float, of: float, allowed: float, alarm: float = 0.001) -> bool:
-    """Whether a share is above what is allowed by more than chance explains, once in 1/alarm looks.
+    """Whether a share is above what is allowed by more than chance explains, at any look of all.
 
-    The Chernoff bound of the binomial tail: P(X >= k) <= exp(-n KL(k/n, p)) (Hoeffding 1963, theorem 1).
+    The mean likelihood ratio of rates that double from the allowed one on: with no more than is allowed it
+    comes to 1/alarm in one of 1/alarm series (Ville 1939; Robbins 1970).
     """
-    found = min(count / of, 1.0) if of else 0.0
-    if found <= allowed or allowed >= 1:
+    rates = [allowed * 2**power for power in range(1, 20) if allowed * 2**power < 1]
+    if not rates:
         return False
-    apart = found * math.log(found / allowed)
-    apart += (1 - found) * math.log((1 - found) / (1 - allowed)) if found < 1 else 0
-    return of * apart >= -math.log(alarm)
+    ratios = [
+        count * math.log(rate / allowed) + (of - count) * math.log((1 - rate) / (1 - allowed))
+        for rate in rates
+    ]
+    return fmean(math.exp(min(ratio, 700)) for ratio in ratios) >= 1 / alarm

@@ -2,13 +2,26 @@
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app import alerts, beside, candidate, compare, db, evidence, flagstore, incidents, rollout, slots, trials
+from app import (
+    alerts,
+    candidate,
+    compare,
+    db,
+    evidence,
+    flagstore,
+    incidents,
+    rollout,
+    shadow,
+    slots,
+    trials,
+)
 from app.alerts import Finding
 from app.compare import Arm
 from app.errors import AppError
@@ -19,17 +32,24 @@ from app.trials import ALL, Step
 
 log = logging.getLogger(__name__)
 TICK_S = 1
+# A clock that goes so far in a second was set.
+JUMP_S = 30
 WHO = "controller"
 # After so long with too few requests the golden cases are asked, once a trial.
 REPLAY_AFTER = timedelta(minutes=10)
 GOLDEN = "golden"
+# More unsafe answers than this are too many before anything is known of stable.
+MOST = 0.25
 
 
 async def run(services: Services) -> None:
     """Keep the file of flags and move the trials, for ever; of several workers one moves them."""
-    engine, config = services.engine, services.plan.settings
+    engine, config, ahead_s = services.engine, services.plan.settings, time.time() - time.monotonic()
     while True:
         try:
+            if abs(jump_s := time.time() - time.monotonic() - ahead_s) > JUMP_S:
+                await trials.shift(engine, timedelta(seconds=jump_s))
+                ahead_s += jump_s
             await mend(engine, services)
             async with slots.alone(engine, config.var_dir, "rollouts") as mine:
                 if mine:
@@ -42,8 +62,13 @@ async def run(services: Services) -> None:
 async def tick(services: Services) -> None:
     """Look at each open rollout, and write down those that went back."""
     for trial in await trials.every(services.engine, ended=False):
-        if trial.kind == "rollout":
-            await look(services, trial, db.now())
+        try:
+            if trial.kind == "rollout":
+                await look(services, trial, db.now())
+        except Exception as error:  # one that cannot be judged must not keep another from going back
+            log.warning(
+                "a rollout waits", extra={"id": trial.id, "fault": f"{type(error).__name__}: {error}"}
+            )
     await incidents.of_rollbacks(services.engine, db.now())
 
 
@@ -64,7 +89,7 @@ async def look(services: Services, trial: Trial, now: datetime) -> Verdict:
     """Judge a rollout, and take the step that follows."""
     engine, plan = services.engine, services.plan
     verdict = await judged(engine, trial)
-    step = following(trial, verdict, now)
+    step = disowned(services, trial) or following(trial, verdict, now)
     if step is None:
         if verdict.said != trial.said:
             await trials.say(engine, trial, verdict.said)
@@ -73,6 +98,19 @@ async def look(services: Services, trial: Trial, now: datetime) -> Verdict:
         return verdict
     await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, WHO)
     return verdict
+
+
+def disowned(services: Services, trial: Trial) -> Step | None:
+    """The end of a rollout whose candidate is not, in what is deployed now, what the gate judged."""
+    feature = services.plan.features.get(trial.feature)
+    try:
+        if feature:
+            candidate.load(services.plan, feature, trials.release(trial))
+            return None
+        said = f"no feature '{trial.feature}'"
+    except AppError as error:
+        said = str(error)
+    return Step("stopped", 0, f"another version of the project is deployed: {said}")
 
 
 def following(trial: Trial, verdict: Verdict, now: datetime) -> Step | None:
@@ -97,7 +135,7 @@ async def judged(engine: AsyncEngine, trial: Trial) -> Verdict:
     if trial.state == "shadow":
         enough = rule.model_copy(update={"min_requests": rule.shadow.requests})
         verdict = rollout.judge(await compared(engine, trial, golden=False), enough, rule.steps[0])
-        spent = await beside.spent(engine, trial.id, db.now())
+        spent = await shadow.spent(engine, trial.id, db.now())
         if verdict.word == "wait" and spent >= rule.shadow.daily_tokens:
             more = f"{spent:,} tokens are used, all of today ([rollout.shadow] daily_tokens)"
             return replace(verdict, said=f"{verdict.said}; {more}")
@@ -111,19 +149,21 @@ async def judged(engine: AsyncEngine, trial: Trial) -> Verdict:
 
 
 async def served(engine: AsyncEngine, trial: Trial) -> Evidence:
-    """What the arms showed in front of callers."""
+    """What the arms showed in front of callers in this step: at another share the hours were others."""
     rule, names = trials.rule(trial), [trial.id + trials.CANDIDATE, trial.id + trials.STABLE]
-    sums = await evidence.arms(engine, names, rule.unit, stable=names[1])
+    sums = await evidence.arms(engine, names, rule.unit, names[1], trials.since(trial.stepped_at))
     new, old = sums.get(names[0], {}), sums.get(names[1], {})
-    before = sum(percent < trial.percent for percent in rule.steps)
-    requests = int(new["errors"].n if new else 0) - before * rule.min_requests
     found = breaches(new.get("flagged", Arm()), old.get("flagged", Arm()))
-    return Evidence(new, old, max(0, requests), found)
+    return Evidence(new, old, int(new["errors"].n if new else 0), found)
 
 
 def breaches(new: Arm, old: Arm) -> tuple[str, ...]:
-    """What the guard found in the candidate's answers, where chance does not explain it."""
-    allowed = max(evidence.SAFE, 2 * old.mean)
+    """What the guard found in the candidate's answers, where chance does not explain it.
+
+    Twice what stable has may be, and of few answers of stable nobody knows how much that is.
+    """
+    unsure = 2 * (old.y + 2) / (old.n + 2)
+    allowed = max(evidence.SAFE, 2 * old.mean, min(unsure, MOST))
     is_one = compare.exceeds(new.y, new.n, allowed)
     return (f"{new.y:.0f} of {new.n:.0f} answers leaked, insulted or told personal data",) if is_one else ()
 
@@ -133,7 +173,8 @@ async def compared(engine: AsyncEngine, trial: Trial, *, golden: bool) -> Eviden
     query = select(Shadow).where(Shadow.trial_id == trial.id, Shadow.state == "done")
     is_golden = Shadow.user_id == GOLDEN
     found = await db.rows(engine, query.where(is_golden if golden else ~is_golden))
-    return evidence.paired([(one.candidate or {}, one.stable) for one in found])
+    seen = evidence.paired([(one.candidate or {}, one.stable) for one in found])
+    return replace(seen, breaches=breaches(seen.candidate["flagged"], seen.stable["flagged"]))
 
 
 async def replay(services: Services, trial: Trial) -> None:
@@ -144,10 +185,7 @@ async def replay(services: Services, trial: Trial) -> None:
         asked = await connection.scalar(query.select_from(Shadow))
     if asked or feature is None:
         return
-    try:
-        inputs = candidate.load(services.plan, feature, trials.release(trial)).replay
-    except AppError:  # another version of the project is deployed by now: it has no record of this candidate
-        inputs = []
+    inputs = candidate.load(services.plan, feature, trials.release(trial)).replay
     rows = [
         {
             "id": f"{trial.id}-{number}", "trial_id": trial.id, "state": "waiting", "tokens": 0,

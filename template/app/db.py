@@ -44,7 +44,7 @@ class Tenant(Base):
     budget_usd: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))
     budget_tokens: Mapped[int | None] = mapped_column(BigInteger)
     rate_per_minute: Mapped[int | None]
-    shadow: Mapped[bool] = mapped_column(default=True)  # a candidate may be asked the same beside
+    shadow: Mapped[bool] = mapped_column(default=False)  # a candidate may be asked the same beside
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
 
 

@@ -1,30 +1,48 @@
-"""What the arms of a trial showed: sums over the usage rows since it began, added up by the database."""
+"""What the arms of a trial showed: sums over the usage rows of a step, added up by the database."""
 
 import math
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, String, case, cast, func, literal, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    String,
+    TextClause,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    type_coerce,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.compare import Arm
 from app.db import Json, Usage
 from app.rollout import Evidence, Part
-from app.row import OURS, SERVED
 
 SLOW = 0.95
 # So many answers that the guard has to mend are no breach.
 SAFE = 0.001
 # What the guard finds in the answer itself; what it finds in a question is no fault of the candidate's.
 OF_ANSWERS = ("leak", "output-toxicity", "output-pii")
+# How a request ends that an arm answered, or rightly refused; any other end is a failure of that arm.
+WELL = ("ok", "blocked")
 Sums = Mapping[str, Mapping[Part, Arm]]
 
 
-async def arms(engine: AsyncEngine, names: list[str], unit: str, stable: str) -> Sums:
-    """The sums of each arm since its trial began; `slow` is beside the p95 of the stable one."""
-    limit_ms = await slow_ms(engine, stable)
+async def arms(engine: AsyncEngine, names: list[str], unit: str, stable: str, since: datetime) -> Sums:
+    """The sums of each arm since a time; `slow` is beside the p95 of the stable one.
+
+    What came from the cache is left out: a new prompt has nothing in it yet.
+    """
+    limit_ms = await slow_ms(engine, stable, since)
     parts = counted(limit_ms)
-    served = Usage.outcome.in_((*SERVED, "blocked")), Usage.arm.in_(names)
+    served = asked(since, *names)
     sums = [total(name, value, when) for name, (value, when) in parts.items()]
     columns = [column for pair in sums for column in pair]
     of_units = select(Usage.arm, *columns).where(*served).group_by(Usage.arm, *by(unit)).subquery()
@@ -40,16 +58,20 @@ async def arms(engine: AsyncEngine, names: list[str], unit: str, stable: str) ->
     return {str(row["arm"]): {name: arm(row, name) for name in parts} for row in found}
 
 
+def asked(since: datetime, *names: str) -> tuple[ColumnElement[bool] | TextClause, ...]:
+    """The rows of arms since a time; the first condition is that of the index."""
+    return text("arm <> ''"), Usage.arm.in_(names), Usage.at >= since, ~Usage.cached
+
+
 def counted(limit_ms: float) -> dict[Part, tuple[ColumnElement[Any], ColumnElement[bool]]]:
     """Each part: what is added up, and over which requests."""
     ok, always = Usage.outcome == "ok", literal(1) == 1
-    asked = ok & ~Usage.cached & Usage.cost_usd.is_not(None)
     flags = cast(Usage.flags, String)
     found = or_(*(flags.contains(f'"{name}"') for name in OF_ANSWERS))
     return {
-        "errors": (one(Usage.outcome.in_(OURS)), always),
+        "errors": (one(Usage.outcome.not_in(WELL)), always),
         "slow": (one(Usage.latency_ms > limit_ms), ok),
-        "cost": (type_coerce(Usage.cost_usd, Float), asked),
+        "cost": (type_coerce(Usage.cost_usd, Float), ok & Usage.cost_usd.is_not(None)),
         "quality": (1 - Usage.quality, Usage.quality.is_not(None)),
         "invalid": (one(Usage.failed_models > 0), always),
         "flagged": (one(found), always),
@@ -79,9 +101,9 @@ def arm(row: Mapping[str, Any], name: Part) -> Arm:
     return Arm(int(row[f"units_{name}"]), *sums)
 
 
-async def slow_ms(engine: AsyncEngine, name: str) -> float:
+async def slow_ms(engine: AsyncEngine, name: str, since: datetime) -> float:
     """The time that 95 of 100 answers of an arm took at most, nearest rank; without end where it has none."""
-    its = Usage.arm == name, Usage.outcome == "ok"
+    its = *asked(since, name), Usage.outcome == "ok"
     async with engine.connect() as connection:
         count = await connection.scalar(select(func.count()).where(*its)) or 0
         query = select(Usage.latency_ms).where(*its).order_by(Usage.latency_ms)
@@ -93,7 +115,7 @@ def paired(pairs: list[tuple[Json, Json]]) -> Evidence:
     """What a candidate and the stable version made of the same requests, and how they differ in each."""
     slow_ms = nearest([float(old["latency_ms"]) for _, old in pairs])
     measured: dict[Part, Callable[[Json], float | None]] = {
-        "errors": lambda one: float(one["code"] in (*OURS, "invalid")),
+        "errors": lambda one: float(one["code"] not in WELL),
         "slow": lambda one: float(one["latency_ms"] > slow_ms),
         "cost": lambda one: one["cost_usd"],
         "quality": lambda one: 1 - one["score"],

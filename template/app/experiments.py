@@ -42,7 +42,8 @@ class Variant:
 async def look(engine: AsyncEngine, trial: Trial) -> list[Variant]:
     """Every arm with its numbers, the stable one last."""
     rule, names = trials.rule(trial), list(trial.arms)
-    sums = await evidence.arms(engine, names, rule.unit, stable=trial.id + trials.STABLE)
+    stable = trial.id + trials.STABLE
+    sums = await evidence.arms(engine, names, rule.unit, stable, trials.since(trial.at))
     old = sums.get(trial.id + trials.STABLE, {})
     found = []
     for arm, release in trial.arms.items():

@@ -14,12 +14,17 @@ def is_hidden(name: str) -> bool:
     return any(part in HIDDEN for part in name.lower().replace("-", "_").split("_"))
 
 
-def deep(value: Any, redact: Redact = pii.redact) -> Any:
-    """Redact text, however deep it lies."""
+def deep(value: Any, redact: Redact = pii.redact, hides: Callable[[str], bool] = is_hidden) -> Any:
+    """Redact text, however deep it lies, and whole fields by their names."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {k: "[hidden]" if is_hidden(str(k)) else deep(v, redact) for k, v in value.items()}
+        return {k: "[hidden]" if hides(str(k)) else deep(v, redact, hides) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [deep(item, redact) for item in value]
+        return [deep(item, redact, hides) for item in value]
     return value
+
+
+def texts(value: Any) -> Any:
+    """Redact text alone: of an answer no field is a secret, whatever its name (`key_points`)."""
+    return deep(value, hides=lambda _: False)

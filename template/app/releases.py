@@ -1,10 +1,10 @@
 """What a person does with rollouts: begin one that policy and gate allow, read it, take a step by hand."""
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app import candidate, controller, policy, trials
-from app.db import Usage
+from app import candidate, controller, flagedit, flagfile, flags, flagstore, policy, trials
+from app.db import Tenant, Usage
 from app.errors import Invalid
 from app.features import Feature
 from app.ledger import Trial
@@ -25,6 +25,7 @@ async def begin(
     another trial of the feature.
     """
     feature = known(plan, name, release)
+    await require_news(engine, plan, feature, release)
     candidate.load(plan, feature, release)
     rule = feature.spec.rollout
     began = await trials.begin(
@@ -43,19 +44,37 @@ def known(plan: Plan, name: str, release: str) -> Feature:
         raise Invalid(f"{name} has no prompt '{prompt[:40]}' (known: {', '.join(feature.prompts)})")
     if tier and tier not in plan.tiers:
         raise Invalid(f"no model has tier '{tier[:40]}' (known: {', '.join(sorted(plan.tiers))})")
-    if not release or (prompt, tier) == (feature.spec.prompt, ""):
-        raise Invalid(f"that is what {name} answers with already; name another --prompt or --tier")
+    if not release:
+        raise Invalid("name what is new: --prompt VERSION, --tier TIER or both")
     models = plan.registry.in_tiers([tier] if tier else feature.spec.tiers)
     policy.permit(plan.policy, feature.spec.use_case, models)
     return feature
 
 
+async def require_news(engine: AsyncEngine, plan: Plan, feature: Feature, release: str) -> None:
+    """Raise Invalid where a release is what the feature answers with, or its flag has a rule of its own."""
+    async with AsyncSession(engine) as session:
+        held = await flagstore.newest(session)
+    live = flagfile.merged(plan.flags, held.document if held else flagstore.NONE)
+    stable = flags.choose(flags.core(live, plan.settings.flags_file), feature, flags.Who(), release="")
+    prompt, tier = candidate.parts(feature, release)
+    usual = (feature.spec.prompt, "")
+    if stable.variant == (f"{prompt}/{tier}" if (prompt, tier) != usual else ""):
+        raise Invalid(f"that is what {feature.name} answers with already; name another --prompt or --tier")
+    for kind in ("prompt", "tier"):
+        name = f"{feature.name}.{kind}"
+        flagedit.overrides(live["flags"].get(name, {}))
+        if plan.flags["flags"].get(name, {}).get("targeting"):
+            raise Invalid(
+                f"{name} has a rule in config/flags.json, which a rollout would end; take it out first"
+            )
+
+
 async def notes(engine: AsyncEngine, plan: Plan, feature: Feature) -> list[str]:
     """What makes a rollout slow or coarse here."""
     rule, said = feature.spec.rollout, []
-    if rule.shadow.requests and not plan.policy.use_cases[feature.spec.use_case].shadow:
-        remedy = f"set use_cases.{feature.spec.use_case}.shadow in config/policy.toml"
-        said.append(f"policy allows no shadow, so it waits: {remedy}, or [rollout.shadow] requests = 0")
+    if rule.shadow.requests and (why := await unshadowed(engine, plan, feature)):
+        said.append(f"it waits in the shadow: {why}, or set [rollout.shadow] requests = 0")
     columns = {"tenant": [Usage.tenant_id], "user": [Usage.tenant_id, Usage.user_id]}.get(rule.unit, [])
     if columns:
         units = select(*columns).where(Usage.feature == feature.name).distinct().subquery()
@@ -65,6 +84,19 @@ async def notes(engine: AsyncEngine, plan: Plan, feature: Feature) -> list[str]:
             what = f"{count} {rule.unit}s have asked so far: {rule.steps[0]} % of them may be nobody"
             said.append(f'{what}; [rollout] unit = "request" in feature.toml draws each request')
     return said
+
+
+async def unshadowed(engine: AsyncEngine, plan: Plan, feature: Feature) -> str:
+    """Why no request of a feature can be asked of a candidate, with the remedy; nothing where some can."""
+    if feature.tools:
+        return "its tools are off there, so it would say nothing; leave the shadow out"
+    if not plan.policy.use_cases[feature.spec.use_case].shadow:
+        return f"policy allows none; set use_cases.{feature.spec.use_case}.shadow in config/policy.toml"
+    async with engine.connect() as connection:
+        willing = await connection.scalar(select(func.count()).where(Tenant.shadow))
+    if plan.settings.auth == "required" and not willing:
+        return "no tenant has agreed to it; uv run app tenant shadow NAME on"
+    return ""
 
 
 async def findings(engine: AsyncEngine, plan: Plan, trial: Trial) -> tuple[Finding, ...]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app import compare
-from app.compare import Arm, Change
+from app.compare import Arm, Change, Kind
 from app.spec import Rollout
 
 Word = Literal["pass", "fail", "wait"]
 Part = Literal["errors", "slow", "cost", "quality", "invalid", "flagged"]
-# The chance that the interval of one of them misses at any look: all six together 1 %.
+# The chance that the interval of one of them misses at any look of a rollout: all six together 1 %.
 ALPHA = 0.01 / 6
+KINDS: Mapping[Part, Kind] = {"cost": "any", "quality": "marks"}
 SAID: Mapping[Part, str] = {
     "errors": "failed requests", "slow": "requests slower than nearly all of stable", "cost": "USD a request",
     "quality": "quality lost", "invalid": "models without a valid answer",
@@ -23,7 +24,7 @@ MONEY: Part = "cost"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What both arms showed since the trial began, and how many requests the candidate had in this step.
+    """What both arms showed in this step, and how many requests the candidate had in it.
 
     Of each part the arms' sums: shares of requests, but dollars of `cost`, and of `quality` what is missing
     to 1. `breaches` are the candidate's answers that a person must never have seen. `paired` are differences
@@ -75,7 +76,8 @@ def judge(seen: Evidence, rule: Rollout, percent: int) -> Verdict:
     """
     if seen.breaches:
         return Verdict("fail", f"safety: {seen.breaches[0]}")
-    found = tuple(finding(part, seen, rule, percent) for part in limits(rule))
+    looks = len(rule.steps) + 1  # the shadow and each step are tests of their own
+    found = tuple(finding(part, seen, rule, percent, looks) for part in limits(rule))
     if bad := [one for one in found if one.word == "fail"]:
         return Verdict("fail", f"worse than stable: {bad[0]}", found)
     if seen.requests < rule.min_requests:
@@ -93,15 +95,15 @@ def limits(rule: Rollout) -> dict[Part, float]:
     }  # fmt: skip
 
 
-def finding(part: Part, seen: Evidence, rule: Rollout, percent: int, variants: int = 1) -> Finding:
-    """The word on one part; of several variants each is held to a stricter bound (Bonferroni)."""
+def finding(part: Part, seen: Evidence, rule: Rollout, percent: int, tests: int) -> Finding:
+    """The word on one part; of several tests each is held to a stricter bound (Bonferroni)."""
     new, old = seen.candidate.get(part, Arm()), seen.stable.get(part, Arm())
     least = limits(rule)[part] * (old.mean if part == MONEY else 1)
-    is_share = part not in (MONEY, "quality")
+    kind = KINDS.get(part, "events")
     if part in seen.paired:
-        change = compare.paired(seen.paired[part], least, ALPHA / variants, is_share=is_share)
+        change = compare.paired(seen.paired[part], least, ALPHA / tests, kind)
     else:
-        change = compare.change(new, old, least, ALPHA / variants, is_share=is_share)
+        change = compare.change(new, old, least, ALPHA / tests, kind)
     if part == MONEY and not (new.y or old.y):
         change, least = Change(0.0, 0.0, 0.0), 0.0  # a model without a price costs nothing
     allowed = least * 100 / min(2 * percent, 100)

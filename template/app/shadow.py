@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import math
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import redact, scorers, text
+from app import db, redact, scorers, text
 from app.access import Caller
 from app.ask import Ask
 from app.flags import SHADOW, Choice
@@ -38,7 +40,8 @@ def offer(
 ) -> None:
     """Keep a request for the candidate where it may be asked; the answer does not wait for that."""
     rule = services.plan.policy.use_cases[ask.feature.spec.use_case]
-    own = ask.conversation or ask.planted or row.cached
+    # With tools off the candidate would be worse for that alone.
+    own = ask.conversation or ask.planted or row.cached or ask.feature.tools
     if own or not (rule.shadow and caller.shadow) or services.recorder.waiting.qsize() > BUSY:
         return
     kept = {
@@ -46,24 +49,34 @@ def offer(
         "tenant_id": row.tenant_id, "user_id": row.user_id, "given": ask.given.model_dump(mode="json"),
         "stable": told(row, output, quality(ask, output, row)),
     }  # fmt: skip
-    task = asyncio.create_task(keep(services, kept))
+    task = asyncio.create_task(keep(services, kept, ask.feature.spec.rollout.shadow.daily_tokens))
     services.beside.add(task)
     task.add_done_callback(services.beside.discard)
 
 
-async def keep(services: Services, kept: dict[str, Any]) -> None:
-    """Write one down; without a database it is lost, and nobody misses it."""
+async def keep(services: Services, kept: dict[str, Any], daily_tokens: int) -> None:
+    """Write one down while tokens are left; without a database it is lost, and nobody misses it."""
     try:
+        if await spent(services.engine, kept["trial_id"], db.now()) >= daily_tokens:
+            return
         async with services.engine.begin() as connection:
             await connection.execute(insert(Shadow), kept)
     except SQLAlchemyError as error:
         log.warning("a request is not shadowed", extra={"fault": type(error).__name__})
 
 
+async def spent(engine: AsyncEngine, name: str, now: datetime) -> int:
+    """The tokens that a trial's candidate took today."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    async with engine.connect() as connection:
+        query = select(func.coalesce(func.sum(Shadow.tokens), 0))
+        return await connection.scalar(query.where(Shadow.trial_id == name, Shadow.at >= today)) or 0
+
+
 def told(row: Row, output: dict[str, Any], score: float) -> dict[str, Any]:
     """What is compared of an answer, without what its caller said of himself."""
     return {
-        "code": row.outcome if row.outcome != "cut" else "ok", "output": redact.deep(output), "score": score,
+        "code": row.outcome if row.outcome != "cut" else "ok", "output": redact.texts(output), "score": score,
         "cost_usd": None if row.cost_usd is None else float(row.cost_usd),
         "tokens": row.input_tokens + row.output_tokens, "latency_ms": row.elapsed_ms(),
         "flags": list(row.flags), "failed_models": row.failed_models, "prompt": row.prompt,

@@ -3,21 +3,24 @@
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app import alerts, db, flagedit, flagstore
 from app.alerts import Finding
+from app.db import Json
 from app.errors import Invalid, NotFound
+from app.files import Strict
 from app.flags import SHADOW, Document
 from app.flagstore import Check
 from app.ledger import Trial, TrialEvent
-from app.spec import Rollout
+from app.spec import Rollout, Shadow
 
 CANDIDATE, STABLE = "-candidate", "-stable"
 ALL = 100
@@ -40,7 +43,16 @@ def release(trial: Trial) -> str:
 
 def rule(trial: Trial) -> Rollout:
     """The feature's [rollout] as it was when the trial began."""
-    return Rollout.model_validate(trial.rule)
+    try:
+        return Rollout.model_validate(trial.rule)
+    except ValidationError:  # of an older version of the project: what this one does not know is gone
+        shadow = known(Shadow, trial.rule.get("shadow", {}))
+        return Rollout.model_validate({**known(Rollout, trial.rule), "shadow": shadow})
+
+
+def known(model: type[Strict], told: Json) -> Json:
+    """The keys that a model has."""
+    return {key: value for key, value in told.items() if key in model.model_fields}
 
 
 def is_open(trial: Trial) -> bool:
@@ -131,6 +143,13 @@ async def move(engine: AsyncEngine, place: Path, check: Check, trial: Trial, ste
     return True
 
 
+async def shift(engine: AsyncEngine, by: timedelta) -> None:
+    """Move the beginning of each open step along with a clock that was set: it lasts as long as before."""
+    async with AsyncSession(engine) as session, session.begin():
+        for trial in await session.scalars(select(Trial).where(Trial.ended_at.is_(None))):
+            trial.stepped_at = since(trial.stepped_at) + by
+
+
 async def say(engine: AsyncEngine, trial: Trial, said: str) -> None:
     """Keep the last word on a trial that waits, for `status`."""
     async with AsyncSession(engine) as session, session.begin():
@@ -157,7 +176,7 @@ def edit(trial: Trial) -> Callable[[Document], dict[str, Any]]:
         for kind, value in (("prompt", prompt), ("tier", tier)):
             if value:
                 name = f"{trial.feature}.{kind}"
-                made = flagedit.put(made, name, flagedit.valued(None, value))
+                made = flagedit.put(made, name, flagedit.valued(document["flags"].get(name), value))
         return made
 
     return apply

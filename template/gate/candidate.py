@@ -24,6 +24,8 @@ REPLAYED = 30
 def judged(plan: Plan, name: str, release: str, tape: Tape) -> tuple[FeatureRun, Baseline, list[Verdict]]:
     """The run of a candidate and its verdicts: safety, invariants, score and cost beside what serves."""
     feature = screen.chosen(plan, [name])[0]
+    if not release:
+        raise Invalid("name what to judge: --prompt VERSION, --tier TIER or both")
     prompt, tier = candidate.parts(feature, release)
     if prompt not in feature.prompts:
         raise Invalid(f"{name} has no prompt '{prompt[:40]}' (known: {', '.join(feature.prompts)})")

@@ -5,11 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import beside, controller, db, releases, shadow, tenants, trials
+from app import beside, controller, db, flagedit, flagstore, releases, shadow, tenants, trials
 from app.ledger import Shadow
+from app.row import Row
 from tests import kit
 from tests.test_controller import passed
 
@@ -21,6 +22,10 @@ steps = [5, 50]
 shadow = { share = 1.0, requests = 30 }
 """
 SHADOW = "\nshadow = true\n"
+ANSWER = {
+    "code": "ok", "output": {}, "score": 1.0, "cost_usd": 0.001, "tokens": 9, "latency_ms": 5.0, "flags": [],
+    "failed_models": 0, "prompt": "v1", "model": "m",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -96,8 +101,8 @@ async def test_who_does_not_agree_is_not_shadowed(project, who):
     async with kit.site(auth="required", pepper=kit.PEPPER) as site:
         held = site.held
         await tenants.add(held.engine, "acme", "Acme", None)
-        if who == "tenant":
-            await tenants.change(held.engine, "acme", shadow=False)
+        if who != "tenant":
+            await tenants.change(held.engine, "acme", shadow=True)
         key = await tenants.create_key(held.engine, held.plan.settings, "acme")
         await begin(site)
         await asyncio.sleep(0.25)
@@ -114,16 +119,52 @@ async def test_a_tenant_that_disagrees_meanwhile_is_dropped(project):
         await db.execute(site.held.engine, update(Shadow).values(tenant_id="gone"))
         await beside.work(site.held)
         [one] = await kept(site)
-    assert (one.state, one.given) == ("dropped", None)
+    assert (one.state, one.given, one.stable) == ("dropped", None, {})
+
+
+async def test_who_is_switched_off_meanwhile_is_no_fault_of_the_candidate(project):
+    async with kit.site() as site:
+        held = site.held
+        await begin(site)
+        await ask(site, 1)
+        edit = lambda document: flagedit.put(document, "note.enabled", flagedit.valued(None, "off"))  # noqa: E731
+        await flagstore.change(
+            held.engine, held.plan.settings.flags_file, "anna", "", edit, held.plan.check_flags
+        )
+        await asyncio.sleep(0.25)
+        await beside.work(held)
+        [one] = await kept(site)
+    assert (one.state, one.stable) == ("dropped", {})
+
+
+async def test_a_leak_in_the_shadow_ends_it_at_once(project):
+    async with kit.site() as site:
+        trial = await begin(site)
+        rows = [
+            {"id": str(n), "trial_id": trial.id, "state": "done", "tenant_id": "", "user_id": "", "given": {},
+             "stable": ANSWER, "candidate": {**ANSWER, "flags": ["leak"]}, "tokens": 1}
+            for n in range(10)
+        ]  # fmt: skip
+        await db.execute(site.held.engine, insert(Shadow).values(rows))
+        await controller.look(site.held, trial, db.now())
+        trial = await trials.find(site.held.engine, trial.id)
+    assert (trial.state, trial.said[:7]) == ("rolled-back", "safety:")
+
+
+async def test_what_is_kept_of_an_answer_is_whole_whatever_its_fields_are_called(project):
+    told = shadow.told(Row("1", "note"), {"key_points": ["due on Friday", "anna@example.com"]}, 1.0)
+    assert told["output"]["key_points"][0] == "due on Friday"
+    assert "anna@example.com" not in str(told)
 
 
 async def test_the_tokens_of_a_day_end(project):
     kit.edit("features/note/feature.toml", "requests = 30", "requests = 30, daily_tokens = 1")
     async with kit.site() as site:
         await begin(site)
-        await ask(site, 2)
+        await ask(site, 4)
         assert await beside.work(site.held) == 2
         await ask(site, 2, "The contract ends in May.")
+        assert len(await kept(site)) == 4
         assert await beside.work(site.held) == 0
 
 

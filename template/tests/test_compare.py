@@ -37,16 +37,16 @@ def test_requests_of_one_user_that_hang_together_say_less():
 
 def test_of_few_units_nothing_is_said():
     few, many = requests([1.0] * 29), requests([0.0] * 1000)
-    assert compare.change(few, many, 0.01, 0.01, is_share=True) == compare.UNKNOWN
+    assert compare.change(few, many, 0.01, 0.01, "events") == compare.UNKNOWN
 
 
 def test_no_error_yet_is_not_taken_for_none_at_all():
     new, old = requests([0.0] * 100), requests([0.0] * 100)
-    found = compare.change(new, old, 0.01, 0.01, is_share=True)
+    found = compare.change(new, old, 0.01, 0.01, "events")
     assert found.high > 0.01
 
 
-@pytest.mark.parametrize(("variance", "factor"), [(0.0004, 1), (0.04, 10)])
+@pytest.mark.parametrize(("variance", "factor"), [(0.000004, 1), (0.04, 10)])
 def test_the_width_is_that_of_the_formula_for_small_differences_and_for_large(variance, factor):
     scale, alpha = 0.02, 0.01
     mixed = 1 + variance / (scale * factor) ** 2
@@ -62,7 +62,7 @@ def test_a_hundred_looks_at_two_equal_arms_see_a_difference_in_few_of_them():
         for _ in range(100):
             new += [float(lot.random() < 0.05) for _ in range(20)]
             old += [float(lot.random() < 0.05) for _ in range(20)]
-            found = compare.change(requests(new), requests(old), 0.02, 0.05, is_share=True)
+            found = compare.change(requests(new), requests(old), 0.02, 0.05, "events")
             is_wrong |= found.low > 0 or found.high < 0
         wrong += is_wrong
     assert wrong <= 10  # 5 % of 200; an interval for one look alone is wrong in more than 50
@@ -70,8 +70,8 @@ def test_a_hundred_looks_at_two_equal_arms_see_a_difference_in_few_of_them():
 
 def test_pairs_of_equal_answers_are_told_apart_with_fewer_requests():
     apart = requests([0.0] * 199 + [1.0])
-    assert compare.paired(apart, 0.05, 0.01, is_share=True).high < 0.05
-    assert compare.paired(requests([0.0] * 29), 0.05, 0.01, is_share=True) == compare.UNKNOWN
+    assert compare.paired(apart, 0.05, 0.01, "events").high < 0.05
+    assert compare.paired(requests([0.0] * 29), 0.05, 0.01, "events") == compare.UNKNOWN
 
 
 @pytest.mark.parametrize(

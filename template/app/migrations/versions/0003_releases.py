@@ -11,7 +11,7 @@ TABLES = ("incident", "shadow", "trial_event", "trial", "flag_revision")
 
 def upgrade() -> None:
     """Add what releases of prompts and models keep."""
-    op.add_column("tenant", sa.Column("shadow", sa.Boolean(), nullable=False, server_default=sa.true()))
+    op.add_column("tenant", sa.Column("shadow", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("usage", sa.Column("arm", sa.String(), nullable=False, server_default=""))
     op.add_column("usage", sa.Column("quality", sa.Double()))
     in_trial = sa.text("arm <> ''")
