@@ -1,7 +1,7 @@
 """Run inside a rendered project: simulated candidates through app.rollout, and flags that are drawn.
 
 Prints JSON for benchmarks.rollouts. What a candidate does worse is drawn request by request; the rule is the
-project's own with its defaults, and it looks after every hundred requests.
+project's own with its defaults, without a shadow, and it looks after every hundred requests.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import flagedit, flags, rollout
+from app import controller, flagedit, flags, rollout
 from app.compare import Arm
 from app.rollout import Part
 from app.spec import Rollout
@@ -34,6 +34,7 @@ class Candidate:
     slower: float = 1.0
     dearer: float = 1.0
     worse: float = 0.0
+    unsafe: float = MENDED
 
 
 KINDS = {
@@ -42,6 +43,7 @@ KINDS = {
     "p95 x 1.5": Candidate(slower=1.5),
     "cost x 1.3": Candidate(dearer=1.3),
     "quality -5 points": Candidate(worse=0.05),
+    "unsafe 0.5 % -> 5 %": Candidate(unsafe=0.05),
     "borderline: errors 1 % -> 1.5 %": Candidate(errors=0.015),
     "borderline: errors 1 % -> 2 %": Candidate(errors=0.02),
     "borderline: p95 x 1.1": Candidate(slower=1.1),
@@ -56,21 +58,30 @@ def request(lot: random.Random, one: Candidate) -> dict[Part, float]:
         "errors": float(lot.random() < one.errors),
         "slow": float(lot.lognormvariate(0, SPREAD) * one.slower > SLOW_S),
         "cost": lot.lognormvariate(0, SPREAD) * one.dearer / 1000,
-        "quality": 1 - lot.gauss(QUALITY - one.worse, APART),
+        "quality": 1 - min(1.0, max(0.0, lot.gauss(QUALITY - one.worse, APART))),
         "invalid": float(lot.random() < MENDED),
-        "flagged": float(lot.random() < MENDED),
+        "flagged": float(lot.random() < one.unsafe),
     }
 
 
 def trial(lot: random.Random, one: Candidate) -> tuple[str, int, int]:
     """The word on a candidate, all requests until then, and those that it answered."""
-    sums = [{part: [0.0, 0.0] for part in rollout.SAID} for _ in range(2)]
-    counts, here, steps = [0, 0], 0, [*RULE.steps]
-    while sum(counts) < END:
+    every, touched = 0, 0
+    for percent in RULE.steps:
+        word, counts = step(lot, one, percent, END - every)
+        every, touched = every + sum(counts), touched + counts[1]
+        if word != "pass":
+            return {"fail": "back", "wait": "open"}[word], every, touched
+    return "all", every, touched
+
+
+def step(lot: random.Random, one: Candidate, percent: int, at_most: int) -> tuple[str, list[int]]:
+    """The word on one step, and the requests of stable and of the candidate in it."""
+    sums, counts = [{part: [0.0, 0.0] for part in rollout.SAID} for _ in range(2)], [0, 0]
+    while sum(counts) < at_most:
         for _ in range(LOOK):
-            which = int(lot.random() * 100 < steps[0])
+            which = int(lot.random() * 100 < percent)
             counts[which] += 1
-            here += which
             for part, value in request(lot, one if which else Candidate()).items():
                 sums[which][part][0] += value
                 sums[which][part][1] += value * value
@@ -78,14 +89,11 @@ def trial(lot: random.Random, one: Candidate) -> tuple[str, int, int]:
             {part: Arm(n, n, y, n, y, yy) for part, (y, yy) in arm.items()}
             for n, arm in zip(counts, sums, strict=True)
         )
-        word = rollout.judge(rollout.Evidence(new, old, here), RULE, steps[0]).word
-        if word == "fail":
-            return "back", sum(counts), counts[1]
-        if word == "pass":
-            steps, here = steps[1:], 0
-        if not steps:
-            return "all", sum(counts), counts[1]
-    return "open", sum(counts), counts[1]
+        unsafe = controller.breaches(new["flagged"], old["flagged"])
+        word = rollout.judge(rollout.Evidence(new, old, counts[1], unsafe), RULE, percent).word
+        if word != "wait":
+            return word, counts
+    return "wait", counts
 
 
 def drawn(percent: int) -> list[bool]:
