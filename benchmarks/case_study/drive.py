@@ -111,7 +111,12 @@ async def ops(project: Path, *words: str) -> None:
         env=frontends.environment() | servers.app_environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
-    _, said = await process.communicate()
+    try:
+        _, said = await process.communicate()
+    except asyncio.CancelledError:  # the run is over
+        process.kill()
+        await process.wait()
+        raise
     if process.returncode:
         raise SystemExit(f"ops {' '.join(words)}:\n{said.decode()[-2000:]}")
 

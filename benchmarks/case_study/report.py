@@ -55,12 +55,17 @@ def load(folder: Path) -> list[Played]:
 
 def show(runs: list[Played], known: World) -> int:
     """Print all tables; 1 where a goal is missed."""
-    usual = [run for run in runs if replace(run.world, seed=known.seed) == known]
-    off, on = ([run for run in usual if run.arm == arm] for arm in ("off", "on"))
+    off, on = usual(runs, known).values()
     met = beside(off, on) if off and len(off) == len(on) else True
     ends(on)
     others(runs, known)
     return 0 if met else 1
+
+
+def usual(runs: list[Played], known: World) -> dict[str, list[Played]]:
+    """The runs of the usual world, off and on."""
+    held = [run for run in runs if replace(run.world, seed=known.seed) == known]
+    return {arm: [run for run in held if run.arm == arm] for arm in ("off", "on")}
 
 
 def beside(off: list[Played], on: list[Played]) -> bool:
