@@ -1,18 +1,19 @@
-"""Alerts are rows: opened once, resolved when it is over, told by each hook until that succeeds."""
+"""Alerts are rows: opened once, resolved when over, told by each hook until that succeeds; so is news."""
 
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Insert, or_, select, update
+from sqlalchemy import Insert, and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app import db
 from app.db import Alert
 
-Severity = Literal["page", "ticket"]
+Severity = Literal["page", "ticket", "news"]
+NEWS: Severity = "news"
 Hook = Literal["notified_at", "mailed_at"]
 # An alert that was over this long ago is no news.
 STALE = timedelta(days=1)
@@ -43,15 +44,11 @@ async def settle(engine: AsyncEngine, found: list[Finding], now: datetime) -> No
             await session.execute(insert(Alert).on_conflict_do_nothing(), rows)
 
 
-async def open_(engine: AsyncEngine, found: Finding) -> None:
-    """Open an alert unless it is open: one that the next look at everything resolves again."""
-    await db.execute(engine, opening(engine, found))
-
-
-def opening(engine: AsyncEngine, found: Finding) -> Insert:
-    """The statement that opens it, for a transaction that it belongs to."""
+def news(engine: AsyncEngine, name: str, subject: str, said: str, id: str = "") -> Insert:
+    """The statement that tells something once, for the transaction that it belongs to: it is over at once."""
     insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-    return insert(Alert).values({**asdict(found), "at": db.now()}).on_conflict_do_nothing()
+    found, at = Finding(name, subject, NEWS, said, id or uuid.uuid4().hex), db.now()
+    return insert(Alert).values({**asdict(found), "at": at, "resolved_at": at}).on_conflict_do_nothing()
 
 
 async def every(engine: AsyncEngine, *, resolved: bool) -> list[Alert]:
@@ -61,11 +58,11 @@ async def every(engine: AsyncEngine, *, resolved: bool) -> list[Alert]:
 
 
 async def untold(engine: AsyncEngine, hook: Hook, now: datetime) -> list[Alert]:
-    """Alerts whose opening or end this hook has not sent yet, the oldest first."""
+    """News, and alerts whose opening or end this hook has not sent yet, the oldest first."""
     told = getattr(Alert, hook)
-    news = or_(told.is_(None), told < Alert.resolved_at)
+    due = or_(told.is_(None), and_(told < Alert.resolved_at, Alert.severity != NEWS))
     fresh = or_(Alert.resolved_at.is_(None), Alert.resolved_at > now - STALE)
-    return await db.rows(engine, select(Alert).where(news, fresh).order_by(Alert.at))
+    return await db.rows(engine, select(Alert).where(due, fresh).order_by(Alert.at))
 
 
 async def told(engine: AsyncEngine, alert: Alert, hook: Hook, at: datetime) -> None:

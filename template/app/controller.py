@@ -22,7 +22,6 @@ from app import (
     slots,
     trials,
 )
-from app.alerts import Finding
 from app.compare import Arm
 from app.errors import AppError
 from app.ledger import Shadow, Trial
@@ -78,7 +77,8 @@ async def mend(engine: AsyncEngine, services: Services) -> None:
     async with AsyncSession(engine) as session:
         held = await flagstore.newest(session)
     if said := flagstore.stray(place, held):
-        await alerts.open_(engine, Finding("flags", place.name, "ticket", said))
+        once = f"flags {db.now():%Y-%m-%dT%H:%M}"  # a file that cannot be written is no news each second
+        await db.execute(engine, alerts.news(engine, "flags", place.name, said, once))
         log.error("the file of flags is written again", extra={"fault": said})
         if held is None:
             place.unlink(missing_ok=True)

@@ -47,8 +47,9 @@ async def send(engine: AsyncEngine, config: Settings, now: datetime) -> None:
 
 def message(alert: Alert) -> Told:
     """An alert for programs; `text` is what chats show."""
-    state = "resolved" if alert.resolved_at else "open"
-    title = f"[{alert.severity}, {state}] {alert.subject} {alert.name}"
+    state = alerts.NEWS if alert.severity == alerts.NEWS else "resolved" if alert.resolved_at else "open"
+    mark = state if state == alerts.NEWS else f"{alert.severity}, {state}"
+    title = f"[{mark}] {alert.subject} {alert.name}"
     return {
         "id": alert.id, "name": alert.name, "subject": alert.subject, "severity": alert.severity,
         "state": state, "said": alert.said, "at": alerts.when(alert.at),

@@ -13,7 +13,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app import alerts, db, flagedit, flagstore
-from app.alerts import Finding
 from app.db import Json
 from app.errors import Invalid, NotFound
 from app.files import Strict
@@ -102,6 +101,8 @@ async def opened(engine: AsyncEngine, place: Path, check: Check, trial: Trial, s
         await session.flush()
         note(session, trial.id, trial.actor, step)
         await flagstore.add(session, trial.actor, f"{trial.id}: {step.said}", edit(trial), check)
+        said = f"{trial.id} {step.said} ({trial.actor})"
+        await session.execute(alerts.news(engine, trial.kind, trial.feature, said))
         return trial
 
     held = await current(engine, trial.feature)
@@ -134,9 +135,8 @@ async def move(engine: AsyncEngine, place: Path, check: Check, trial: Trial, ste
                 held.ended_at = held.stepped_at
             note(session, held.id, who, step)
             await flagstore.add(session, who, f"{held.id}: {step.said}", edit(held), check)
-            where, said = f"{trial.feature} {step.percent} %", f"{trial.id} {step.state}: {step.said}"
-            news = alerts.opening(engine, Finding(trial.kind, where, "ticket", said))
-            await session.execute(news)
+            said = f"{trial.id} {step.state} {step.percent} %: {step.said} ({who})"
+            await session.execute(alerts.news(engine, trial.kind, trial.feature, said))
     except IntegrityError:
         return False
     await flagstore.write(engine, place)

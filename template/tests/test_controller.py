@@ -35,6 +35,10 @@ shadow = { requests = 0 }
 """
 
 
+# What the cases of an incident say of a candidate that is worse in this part.
+FAULTS = {"errors": "no_model", "slow": "took", "costly": "cost", "wrong": "quality", "unsafe": "output-pii"}
+
+
 @pytest.fixture(autouse=True)
 def prompts(project):
     """The feature `note` with a second prompt and a rollout of two steps."""
@@ -124,7 +128,7 @@ async def test_a_bad_candidate_is_taken_back_and_leaves_an_incident(project, par
         assert await prompt(site) == "v1"
         [incident] = await incidents.every(site.held.engine)
         assert incident.cause == trial.id
-        assert incident.cases or part in ("slow", "costly")
+        assert [case["fault"].split()[0] for case in incident.cases] == [FAULTS[part]] * incidents.CASES
 
 
 async def test_without_requests_it_waits_and_says_how_many_it_needs(project):

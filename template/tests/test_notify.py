@@ -77,6 +77,25 @@ async def test_an_alert_and_its_end_are_posted_once_each(site):
     assert heard[0]["id"] == heard[1]["id"] == PAGE.id
 
 
+async def test_news_is_told_once_and_never_resolved(site):
+    engine, heard = site.held.engine, []
+    with kit.serve(webhook(heard)) as url:
+        for said in ("began with v2", "stopped"):
+            await db.execute(engine, alerts.news(engine, "rollout", "note", said))
+        for found in ([], [PAGE], []):
+            await tell(site, found, alert_webhook=f"{url}/hook/x")
+    told = [one["text"] for one in heard if one["name"] == "rollout"]
+    assert told == ["[news] note rollout: began with v2", "[news] note rollout: stopped"]
+    assert {one["state"] for one in heard if one["name"] == "rollout"} == {"news"}
+
+
+async def test_news_of_one_id_is_told_once(site):
+    engine = site.held.engine
+    for _ in range(3):
+        await db.execute(engine, alerts.news(engine, "flags", "flags.json", "changed by hand", "once"))
+    assert len(await alerts.untold(engine, "mailed_at", db.now())) == 1
+
+
 @pytest.mark.parametrize("answers", [(500, 503), (404, 302)])
 async def test_a_webhook_that_fails_is_asked_again_until_it_takes_it(site, answers):
     heard: list[dict[str, str]] = []
