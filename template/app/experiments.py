@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -11,7 +12,7 @@ from app.compare import Arm
 from app.errors import Invalid
 from app.ledger import Trial
 from app.rollout import Finding, Part
-from app.services import Plan
+from app.services import Plan, Services
 from app.trials import Step
 
 # What an experiment is for; the others guard it.
@@ -21,26 +22,53 @@ STABLE = "stable"
 
 @dataclass(frozen=True)
 class Variant:
-    """One arm: its release, its units and requests, and how each part differs from stable; none of stable."""
+    """One arm: its release, its units and requests, and how each part differs from stable; none of stable.
+
+    `breaches` are answers that a person must never have seen.
+    """
 
     arm: str
     release: str
     units: int
     requests: int
     findings: tuple[Finding, ...] = ()
+    breaches: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
         """`worse`, `better` or `open`: what is certain of it by now."""
-        if any(one.word == "fail" for one in self.findings):
+        if self.harm:
             return "worse"
         is_safe = all(one.word == "pass" for one in self.findings)
         gains = any(one.part in GOALS and one.change.high < 0 for one in self.findings)
         return "better" if is_safe and gains else "open"
 
+    @property
+    def harm(self) -> str:
+        """Why it must go, in words; nothing where it may stay."""
+        failed = [f"worse than stable: {one}" for one in self.findings if one.word == "fail"]
+        return next(iter([f"safety: {one}" for one in self.breaches] + failed), "")
 
-async def look(engine: AsyncEngine, trial: Trial) -> list[Variant]:
+
+async def look(services: Services, trial: Trial, now: datetime) -> None:
+    """End an experiment with a variant that is worse for certain, or unsafe."""
+    from app import controller
+
+    plan = services.plan
+    for one in await variants(services.engine, trial):
+        if one.harm:
+            said = f"{one.release}: {one.harm}"
+            step = Step("rolled-back", 0, said, [str(part) for part in one.findings])
+            await trials.move(
+                services.engine, plan.settings.flags_file, plan.check_flags, trial, step, controller.WHO
+            )  # fmt: skip
+            return
+
+
+async def variants(engine: AsyncEngine, trial: Trial) -> list[Variant]:
     """Every arm with its numbers, the stable one last."""
+    from app import controller
+
     rule, names = trials.rule(trial), list(trial.arms)
     stable = trial.id + trials.STABLE
     sums = await evidence.arms(engine, names, rule.unit, stable, trials.since(trial.at))
@@ -50,7 +78,8 @@ async def look(engine: AsyncEngine, trial: Trial) -> list[Variant]:
         new = sums.get(arm, {})
         count = new.get("errors", Arm())
         parts = findings(new, old, trial, len(names) - 1) if release else ()
-        found.append(Variant(arm, release or STABLE, count.units, int(count.n), parts))
+        harm = controller.breaches(new.get("flagged", Arm()), old.get("flagged", Arm())) if release else ()
+        found.append(Variant(arm, release or STABLE, count.units, int(count.n), parts, harm))
     return found
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app import experiments, trials
+from app import db, experiments, incidents, trials
 from app.errors import Invalid
 from tests import kit
 from tests.test_controller import passed, plant, prompt
@@ -47,10 +47,10 @@ async def test_equal_variants_stay_open_and_worse_ones_are_worse(project):
     async with kit.site() as site:
         trial = await begin(site)
         await arms(site, trial, 3_000)
-        [new, stable] = await experiments.look(site.held.engine, trial)
+        [new, stable] = await experiments.variants(site.held.engine, trial)
         assert (new.word, stable.release, experiments.winner([new, stable])) == ("open", "stable", None)
         await arms(site, trial, 3_001, "wrong")
-        [new, _] = await experiments.look(site.held.engine, trial)
+        [new, _] = await experiments.variants(site.held.engine, trial)
     assert new.word == "worse"
 
 
@@ -63,7 +63,7 @@ async def test_a_better_variant_is_the_winner(project):
             await plant(site, trial, 12_000, "costly")  # the stable one is the dear one here
         finally:
             trials.STABLE, trials.CANDIDATE = "-stable", "-candidate"
-        found = await experiments.look(site.held.engine, trial)
+        found = await experiments.variants(site.held.engine, trial)
     best = experiments.winner(found)
     assert best is not None
     assert best.release == "v2"
@@ -73,9 +73,33 @@ async def test_below_the_smallest_sample_nothing_is_said(project):
     async with kit.site() as site:
         trial = await begin(site)
         await arms(site, trial, 40)
-        [new, _] = await experiments.look(site.held.engine, trial)
+        [new, _] = await experiments.variants(site.held.engine, trial)
     assert (new.findings, new.word) == ((), "open")
     assert experiments.least(new).endswith("units of 30 that an interval needs")
+
+
+@pytest.mark.parametrize(
+    ("part", "count", "said"),
+    [("unsafe", 500, "v2: safety: "), ("costly", 3_000, "v2: worse than stable: USD a request: ")],
+)
+async def test_a_variant_that_does_harm_ends_it_with_an_incident(project, part, count, said):
+    async with kit.site() as site:
+        trial = await begin(site)
+        await arms(site, trial, count, part)
+        await experiments.look(site.held, trial, db.now())
+        assert await prompt(site) == "v1"
+        await incidents.of_rollbacks(site.held.engine, db.now())
+        [one] = await incidents.every(site.held.engine)
+        trial = await trials.find(site.held.engine, trial.id)
+    assert (trial.state, one.said[: len(said)], len(one.cases)) == ("rolled-back", said, incidents.CASES)
+
+
+async def test_variants_that_do_no_harm_stay(project):
+    async with kit.site() as site:
+        trial = await begin(site)
+        await arms(site, trial, 3_000)
+        await experiments.look(site.held, trial, db.now())
+        assert trials.is_open(await trials.find(site.held.engine, trial.id))
 
 
 async def test_stop_gives_all_to_stable(project):
