@@ -194,7 +194,7 @@ def doctor(port: int = 8000) -> None:
     findings = asyncio.run(checks.examine(port))
     for item in findings:
         mark = "[green]ok  [/]" if item.ok else "[red]fail[/]"
-        out.print(f"{mark} {item.what}")
+        out.print(f"{mark} {item.what}", markup=True)
         if not item.ok:
             out.print(f"     {item.remedy}", markup=False, soft_wrap=True)
     if not all(item.ok for item in findings):

@@ -7,6 +7,7 @@ from rich import box
 from rich.table import Table
 
 from app.cli_flags import who
+from app.cli_rollout import find
 from app.cli_tenant import out, with_database
 
 cli = typer.Typer(no_args_is_help=True, help="Compare variants of a prompt or a tier on real requests.")
@@ -30,17 +31,19 @@ def start(
 @cli.command()
 def status(which: Which) -> None:
     """Each variant beside stable: quality, cost, time and errors, with intervals, and what is certain."""
-    from app import experiments, trials
+    from app import alerts, experiments
 
-    trial = with_database(lambda engine, _: trials.find(engine, which))
-    found = with_database(lambda engine, _: experiments.look(engine, trial))
-    out.print(f"{trial.id}: {trial.state}, begun {trial.at:%Y-%m-%d %H:%M} UTC by {trial.actor}")
+    trial = find(which, "experiment")
+    found = with_database(lambda engine, _: experiments.variants(engine, trial))
+    out.print(f"{trial.id}: {trial.state}, begun {alerts.when(trial.at)} by {trial.actor}")
+    if trial.said:
+        out.print(trial.said, style="dim", soft_wrap=True)
     table = Table("variant", "units", "requests", "is", box=box.SIMPLE)
     for one in found:
         table.add_row(one.release, str(one.units), str(one.requests), one.word if one.findings else "-")
     out.print(table)
     for one in found:
-        for part in one.findings:
+        for part in (*one.breaches, *one.findings):
             out.print(f"  {one.release}: {part}", soft_wrap=True)
         if told := experiments.least(one):
             out.print(f"  {one.release}: {told}")
@@ -58,6 +61,6 @@ def stop(which: Which, reason: Annotated[str, typer.Option(help="why; kept")] = 
     """End it: all requests go to the stable version again."""
     from app import experiments, services, settings
 
-    plan = services.plan(settings.load())
-    trial = with_database(lambda engine, _: experiments.stop(engine, plan, which, reason, who()))
+    plan, name = services.plan(settings.load()), find(which, "experiment").id
+    trial = with_database(lambda engine, _: experiments.stop(engine, plan, name, reason, who()))
     out.print(f"{trial.id} is stopped")

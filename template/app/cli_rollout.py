@@ -39,24 +39,36 @@ def start(
 @cli.command()
 def status(which: Annotated[str, typer.Argument(help="a feature or an id; else all open")] = "") -> None:
     """Where rollouts are, the numbers so far, and the reason in words."""
-    from app import releases, services, settings, trials
+    from app import alerts, releases, services, settings, trials
 
     plan = services.plan(settings.load())
-    if which:
-        listed = [with_database(lambda engine, _: trials.find(engine, which))]
-    else:
-        listed = with_database(lambda engine, _: trials.every(engine, ended=False))
-    for trial in (one for one in listed if one.kind == "rollout"):
+    open_ = [] if which else with_database(lambda engine, _: trials.every(engine, ended=False))
+    listed = [find(which, "rollout")] if which else [one for one in open_ if one.kind == "rollout"]
+    for trial in listed:
         findings = with_database(lambda engine, _, trial=trial: releases.findings(engine, plan, trial))
         show(trial)
         for one in findings:
             out.print(f"  {one.word:<4}  {one}", soft_wrap=True)
         table = Table("time (UTC)", "who", "step", "why", box=box.SIMPLE)
         for event in with_database(lambda engine, _, trial=trial: trials.events(engine, trial.id)):
-            table.add_row(f"{event.at:%Y-%m-%d %H:%M:%S}", event.actor, event.what, event.said)
+            table.add_row(alerts.when(event.at)[:19], event.actor, event.what, event.said)
         out.print(table)
     if not listed:
         out.print("no rollout is open; begin one: uv run ops rollout start FEATURE --prompt VERSION")
+    for one in open_:
+        if one.kind != "rollout":
+            out.print(f"{one.id} is an {one.kind}: uv run ops {one.kind} status {one.feature}")
+
+
+def find(which: str, kind: str) -> "Trial":
+    """The last trial of a feature, or one by its id; raise Invalid where it is of the other kind."""
+    from app import trials
+    from app.errors import Invalid
+
+    found: Trial = with_database(lambda engine, _: trials.find(engine, which))
+    if found.kind != kind:
+        raise Invalid(f"{found.id} is no {kind}; look: uv run ops {found.kind} status {found.id}")
+    return found
 
 
 def show(trial: "Trial") -> None:
@@ -65,7 +77,7 @@ def show(trial: "Trial") -> None:
 
     row = Table.grid(padding=(0, 2))
     row.add_row(
-        f"[bold]{trial.feature}[/] -> {trials.release(trial)}", trial.state, f"{trial.percent} %",
+        f"{trial.feature} -> {trials.release(trial)}", trial.state, f"{trial.percent} %",
         ProgressBar(total=100, completed=trial.percent, width=30), trial.id,
     )  # fmt: skip
     out.print(row)
@@ -88,8 +100,8 @@ def moved(which: str, state: str, reason: str) -> None:
     """Take one step by hand."""
     from app import releases, services, settings
 
-    plan = services.plan(settings.load())
-    trial, step = with_database(lambda engine, _: releases.by_hand(engine, plan, which, state, reason, who()))
+    plan, name = services.plan(settings.load()), find(which, "rollout").id
+    trial, step = with_database(lambda engine, _: releases.by_hand(engine, plan, name, state, reason, who()))
     out.print(f"{trial.id}: {step.state}, {step.percent} %")
     for line in releases.advice(trial, step):
         out.print(line)

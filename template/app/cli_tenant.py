@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 cli = typer.Typer(no_args_is_help=True, help="Tenants, their limits and their API keys.")
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+out, err = Console(highlight=False, markup=False), Console(stderr=True, highlight=False, markup=False)
 WITHOUT = ("unlimited", "default")
 
 
