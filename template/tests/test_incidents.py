@@ -24,8 +24,8 @@ async def usage(site, at, count, **given):
     """Requests of the feature `note` a second apart, the last one at this time."""
     row = {
         "tenant_id": "acme", "feature": "note", "prompt": "v1", "model": "m", "outcome": "ok",
-        "cached": False, "input_tokens": 1, "output_tokens": 1, "cost_usd": 0, "latency_ms": 100.0, "flags": [],
-        **given,
+        "cached": False, "input_tokens": 1, "output_tokens": 1, "cost_usd": 0, "latency_ms": 100.0,
+        "flags": [], **given,
     }  # fmt: skip
     rows = [{**row, "id": uuid.uuid4().hex, "at": later(at, -number)} for number in range(count)]
     async with site.held.engine.begin() as connection:
@@ -73,6 +73,13 @@ async def test_what_is_no_page_about_a_promise_is_none(project):
     )
     async with kit.site() as site:
         await alerts.settle(site.held.engine, [*found], db.now())
+        assert await of_alerts(site) == []
+
+
+async def test_an_alert_that_was_over_before_anybody_looked_is_none(project):
+    async with kit.site() as site:
+        await alerts.settle(site.held.engine, [PAGE], db.now())
+        await alerts.settle(site.held.engine, [], db.now())
         assert await of_alerts(site) == []
 
 

@@ -89,6 +89,15 @@ async def test_news_is_told_once_and_never_resolved(site):
     assert {one["state"] for one in heard if one["name"] == "rollout"} == {"news"}
 
 
+async def test_news_that_came_while_others_were_sent_is_told_once(site):
+    heard, began = [], db.now()
+    await db.execute(site.held.engine, alerts.news(site.held.engine, "rollout", "note", "stopped"))
+    with kit.serve(webhook(heard)) as url:
+        for _ in range(2):
+            await notify.send(site.held.engine, settings.load(alert_webhook=f"{url}/hook/x"), began)
+    assert len(heard) == 1
+
+
 async def test_news_of_one_id_is_told_once(site):
     engine = site.held.engine
     for _ in range(3):
