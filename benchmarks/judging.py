@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import controller, flagedit, flags, rollout
+from app import evidence, flagedit, flags, rollout
 from app.compare import Arm
 from app.rollout import Part
 from app.spec import Rollout
@@ -89,7 +89,7 @@ def step(lot: random.Random, one: Candidate, percent: int, at_most: int) -> tupl
             {part: Arm(n, n, y, n, y, yy) for part, (y, yy) in arm.items()}
             for n, arm in zip(counts, sums, strict=True)
         )
-        unsafe = controller.breaches(new["flagged"], old["flagged"])
+        unsafe = evidence.breaches(new["flagged"], old["flagged"])
         word = rollout.judge(rollout.Evidence(new, old, counts[1], unsafe), RULE, percent).word
         if word != "wait":
             return word, counts

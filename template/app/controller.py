@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app import (
     alerts,
     candidate,
-    compare,
     db,
     evidence,
+    experiments,
     flagstore,
     incidents,
     rollout,
@@ -33,12 +33,9 @@ log = logging.getLogger(__name__)
 TICK_S = 1
 # A clock that goes so far in a second was set.
 JUMP_S = 30
-WHO = "controller"
 # After so long with too few requests the golden cases are asked, once a trial.
 REPLAY_AFTER = timedelta(minutes=10)
 GOLDEN = "golden"
-# More unsafe answers than this are too many before anything is known of stable.
-MOST = 0.25
 
 
 async def run(services: Services) -> None:
@@ -59,15 +56,16 @@ async def run(services: Services) -> None:
 
 
 async def tick(services: Services) -> None:
-    """Look at each open rollout, and write down those that went back."""
+    """Look at each open trial, and write down those that went back."""
     for trial in await trials.every(services.engine, ended=False):
         try:
             if trial.kind == "rollout":
                 await look(services, trial, db.now())
+            else:
+                await experiments.look(services, trial)
         except Exception as error:  # one that cannot be judged must not keep another from going back
-            log.warning(
-                "a rollout waits", extra={"id": trial.id, "fault": f"{type(error).__name__}: {error}"}
-            )
+            told = f"{type(error).__name__}: {error}"
+            log.warning("a trial cannot be judged", extra={"id": trial.id, "fault": told})
     await incidents.of_rollbacks(services.engine, db.now())
 
 
@@ -96,7 +94,7 @@ async def look(services: Services, trial: Trial, now: datetime) -> Verdict:
         if now - trials.since(trial.stepped_at) > REPLAY_AFTER:
             await replay(services, trial)
         return verdict
-    await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, WHO)
+    await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, trials.CONTROLLER)
     return verdict
 
 
@@ -153,19 +151,8 @@ async def served(engine: AsyncEngine, trial: Trial) -> Evidence:
     rule, names = trials.rule(trial), [trial.id + trials.CANDIDATE, trial.id + trials.STABLE]
     sums = await evidence.arms(engine, names, rule.unit, names[1], trials.since(trial.stepped_at))
     new, old = sums.get(names[0], {}), sums.get(names[1], {})
-    found = breaches(new.get("flagged", Arm()), old.get("flagged", Arm()))
+    found = evidence.breaches(new.get("flagged", Arm()), old.get("flagged", Arm()))
     return Evidence(new, old, int(new["errors"].n if new else 0), found)
-
-
-def breaches(new: Arm, old: Arm) -> tuple[str, ...]:
-    """What the guard found in the candidate's answers, where chance does not explain it.
-
-    Twice what stable has may be, and of few answers of stable nobody knows how much that is.
-    """
-    unsure = 2 * (old.y + 2) / (old.n + 2)
-    allowed = max(evidence.SAFE, 2 * old.mean, min(unsure, MOST))
-    is_one = compare.exceeds(new.y, new.n, allowed)
-    return (f"{new.y:.0f} of {new.n:.0f} answers leaked, insulted or told personal data",) if is_one else ()
 
 
 async def compared(engine: AsyncEngine, trial: Trial, *, golden: bool) -> Evidence:
@@ -174,7 +161,7 @@ async def compared(engine: AsyncEngine, trial: Trial, *, golden: bool) -> Eviden
     is_golden = Shadow.user_id == GOLDEN
     found = await db.rows(engine, query.where(is_golden if golden else ~is_golden))
     seen = evidence.paired([(one.candidate or {}, one.stable) for one in found])
-    return replace(seen, breaches=breaches(seen.candidate["flagged"], seen.stable["flagged"]))
+    return replace(seen, breaches=evidence.breaches(seen.candidate["flagged"], seen.stable["flagged"]))
 
 
 async def replay(services: Services, trial: Trial) -> None:

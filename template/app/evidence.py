@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app import compare
 from app.compare import Arm
 from app.db import Json, Usage
 from app.rollout import Evidence, Part
@@ -28,6 +29,8 @@ from app.rollout import Evidence, Part
 SLOW = 0.95
 # So many answers that the guard has to mend are no breach.
 SAFE = 0.001
+# More unsafe answers than this are too many before anything is known of stable.
+MOST = 0.25
 # What the guard finds in the answer itself; what it finds in a question is no fault of the candidate's.
 OF_ANSWERS = ("leak", "output-toxicity", "output-pii")
 # How a request ends that an arm answered, or rightly refused; any other end is a failure of that arm.
@@ -109,6 +112,17 @@ async def slow_ms(engine: AsyncEngine, name: str, since: datetime) -> float:
         query = select(Usage.latency_ms).where(*its).order_by(Usage.latency_ms)
         found = await connection.scalar(query.offset(max(0, int(SLOW * count) - 1)).limit(1))
     return float("inf") if found is None else float(found)
+
+
+def breaches(new: Arm, old: Arm) -> tuple[str, ...]:
+    """What the guard found in the candidate's answers, where chance does not explain it.
+
+    Twice what stable has may be, and of few answers of stable nobody knows how much that is.
+    """
+    unsure = 2 * (old.y + 2) / (old.n + 2)
+    allowed = max(SAFE, 2 * old.mean, min(unsure, MOST))
+    is_one = compare.exceeds(new.y, new.n, allowed)
+    return (f"{new.y:.0f} of {new.n:.0f} answers leaked, insulted or told personal data",) if is_one else ()
 
 
 def paired(pairs: list[tuple[Json, Json]]) -> Evidence:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -50,35 +49,30 @@ class Variant:
         return next(iter([f"safety: {one}" for one in self.breaches] + failed), "")
 
 
-async def look(services: Services, trial: Trial, now: datetime) -> None:
+async def look(services: Services, trial: Trial) -> None:
     """End an experiment with a variant that is worse for certain, or unsafe."""
-    from app import controller
-
-    plan = services.plan
-    for one in await variants(services.engine, trial):
+    engine, plan = services.engine, services.plan
+    for one in await variants(engine, trial):
         if one.harm:
             said = f"{one.release}: {one.harm}"
             step = Step("rolled-back", 0, said, [str(part) for part in one.findings])
-            await trials.move(
-                services.engine, plan.settings.flags_file, plan.check_flags, trial, step, controller.WHO
-            )  # fmt: skip
+            place, who = plan.settings.flags_file, trials.CONTROLLER
+            await trials.move(engine, place, plan.check_flags, trial, step, who)
             return
 
 
 async def variants(engine: AsyncEngine, trial: Trial) -> list[Variant]:
     """Every arm with its numbers, the stable one last."""
-    from app import controller
-
     rule, names = trials.rule(trial), list(trial.arms)
     stable = trial.id + trials.STABLE
     sums = await evidence.arms(engine, names, rule.unit, stable, trials.since(trial.at))
-    old = sums.get(trial.id + trials.STABLE, {})
+    old = sums.get(stable, {})
     found = []
     for arm, release in trial.arms.items():
         new = sums.get(arm, {})
         count = new.get("errors", Arm())
         parts = findings(new, old, trial, len(names) - 1) if release else ()
-        harm = controller.breaches(new.get("flagged", Arm()), old.get("flagged", Arm())) if release else ()
+        harm = evidence.breaches(new.get("flagged", Arm()), old.get("flagged", Arm())) if release else ()
         found.append(Variant(arm, release or STABLE, count.units, int(count.n), parts, harm))
     return found
 

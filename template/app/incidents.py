@@ -77,7 +77,9 @@ async def worst_first(
     engine: AsyncEngine, trial: Trial, part: Part | None
 ) -> tuple[ColumnElement[bool], SQLColumnExpression[Any]]:
     """Which requests are bad in a part, or at all; and what is largest of the worst one."""
-    counted = evidence.counted(await evidence.slow_ms(engine, trial.id + trials.STABLE))
+    counted = evidence.counted(
+        await evidence.slow_ms(engine, trial.id + trials.STABLE, trials.since(trial.at))
+    )
     if part:
         value, counts = counted[part]
         return counts & (value > 0), Usage.latency_ms if part == "slow" else value

@@ -23,6 +23,8 @@ from app.spec import Rollout, Shadow
 
 CANDIDATE, STABLE = "-candidate", "-stable"
 ALL = 100
+# Who takes the steps that no person does.
+CONTROLLER = "controller"
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ async def test_a_variant_that_does_harm_ends_it_with_an_incident(project, part, 
     async with kit.site() as site:
         trial = await begin(site)
         await arms(site, trial, count, part)
-        await experiments.look(site.held, trial, db.now())
+        await experiments.look(site.held, trial)
         assert await prompt(site) == "v1"
         await incidents.of_rollbacks(site.held.engine, db.now())
         [one] = await incidents.every(site.held.engine)
@@ -98,7 +98,7 @@ async def test_variants_that_do_no_harm_stay(project):
     async with kit.site() as site:
         trial = await begin(site)
         await arms(site, trial, 3_000)
-        await experiments.look(site.held, trial, db.now())
+        await experiments.look(site.held, trial)
         assert trials.is_open(await trials.find(site.held.engine, trial.id))
 
 
