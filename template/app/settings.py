@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     limits_url: str = Field(default="memory://", repr=False)
     index_url: str = Field(default="", repr=False)
     var_dir: Path = Path("var")
-    flags_file: Path = Path("var/flags.json")
+    flags_file: Path = Field(default_factory=lambda given: Path(given["var_dir"]) / "flags.json")
     features_dir: Path = Path("features")
     config_dir: Path = Path("config")
     max_body_bytes: int = Field(default=262_144, gt=0)
