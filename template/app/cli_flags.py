@@ -3,16 +3,18 @@
 import getpass
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from app.cli_tenant import err, out, with_database
 
 cli = typer.Typer(no_args_is_help=True, help="Flags: switch features, prompts and tiers while the app runs.")
 Name = Annotated[str, typer.Argument(help="FEATURE.enabled, FEATURE.prompt or FEATURE.tier")]
+File = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
 Reason = Annotated[str, typer.Option(help="why; kept with the change")]
 
 
@@ -24,20 +26,32 @@ def who() -> str:
 @cli.command("list")
 def list_() -> None:
     """Every flag with its value, and the tenants that have another."""
-    from app import flagedit, flagfile, flags, services, settings
-    from app.errors import Invalid
+    from app import flagfile, flags, services, settings
 
     plan = services.plan(settings.load())
-    changed = flags.read(plan.settings.flags_file)["flags"]
+    place = plan.settings.flags_file
+    changed = flags.read(place) if place.exists() else flags.NONE
+    content = flagfile.merged(plan.flags, changed)
+    faulty = plan.faulty(content)
     table = Table("flag", "value", "for single tenants", "from", box=box.SIMPLE)
-    for name, flag in sorted(flagfile.merged(plan.flags, {"flags": changed})["flags"].items()):
-        try:
-            own = ", ".join(f"{tenant}: {value}" for tenant, value in flagedit.overrides(flag).items())
-        except Invalid:
-            own = "by a rule: " + ", ".join(map(str, flag["variants"].values()))
-        usual = flag["variants"][flag["defaultVariant"]] or "stable"
-        table.add_row(name, str(usual), own, "a command" if name in changed else "config/flags.json")
+    for name, flag in sorted(content["flags"].items()):
+        told = ("faulty", "; ".join(map(str, faulty[name]))) if name in faulty else shown(flag)
+        source = "a command" if name in changed["flags"] else "config/flags.json"
+        table.add_row(*map(escape, (name, *told, source)))
     out.print(table)
+
+
+def shown(flag: dict[str, Any]) -> tuple[str, str]:
+    """The usual value of a flag, and those of single tenants."""
+    from app import flagedit
+    from app.errors import Invalid
+
+    try:
+        own = ", ".join(f"{tenant}: {value}" for tenant, value in flagedit.overrides(flag).items())
+    except Invalid:
+        own = "by a rule: " + ", ".join(map(str, flag["variants"].values()))
+    usual = flag["variants"][flag["defaultVariant"]] or "stable"
+    return ("disabled", "") if flag["state"] == "DISABLED" else (usual, own)
 
 
 @cli.command("set")
@@ -61,9 +75,8 @@ def set_(
 
     def edit(document: Document) -> dict[str, object]:
         flag = flagfile.merged(plan.flags, document)["flags"].get(name)
-        usual = {"enabled": "on", "prompt": plan.features[feature].spec.prompt}.get(kind)
-        if tenant and not flag and usual:
-            flag = flagedit.valued(None, usual)
+        if kind == "enabled" and not flag:
+            flag = flagedit.valued(None, "on")
         return flagedit.put(document, name, flagedit.valued(flag, value, tenant))
 
     changed(f"{name}: {value}" + (f" for {tenant}" if tenant else ""), reason, edit)
@@ -82,7 +95,7 @@ def reset(name: Name, reason: Reason = "") -> None:
 
 
 @cli.command()
-def apply(file: Path, reason: Reason = "") -> None:
+def apply(file: File, reason: Reason = "") -> None:
     """Put the flags of a file in the place of what was changed so far."""
     from app import flags
 
@@ -97,23 +110,27 @@ def history(limit: int = 20) -> None:
 
     table = Table("revision", "time (UTC)", "who", "what", box=box.SIMPLE)
     for one in with_database(lambda engine, _: flagstore.every(engine, limit)):
-        table.add_row(str(one.number), alerts.when(one.at)[:19], one.actor, one.reason)
+        told = str(one.number), alerts.when(one.at)[:19], one.actor, one.reason
+        table.add_row(*map(escape, told))
     out.print(table)
 
 
 @cli.command()
-def lint(file: Annotated[Path | None, typer.Argument(help="config/flags.json without it")] = None) -> None:
+def lint(
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="config/flags.json without it")
+    ] = None,
+) -> None:
     """Check a flag file: its form, and that all it names is there. Exit code 2 where it is not."""
     from app import flags, services, settings
     from app.errors import ConfigError
 
     plan = services.plan(settings.load())
     place = file or plan.settings.config_dir / flags.NAME
-    content = flags.read(place)
-    flags.core(content, place)
-    if found := flags.faults(content, place, plan.features, plan.tiers):
-        raise ConfigError(found)
-    out.print(f"ok: {len(content['flags'])} flags in {place.as_posix()}")
+    content = flags.read(file) if file else plan.flags
+    if faulty := plan.faulty(content, place):
+        raise ConfigError([fault for found in faulty.values() for fault in found])
+    out.print(f"ok: {len(content['flags'])} flags in {place.as_posix()}", markup=False)
 
 
 def changed(what: str, reason: str, edit: object) -> None:
@@ -125,6 +142,6 @@ def changed(what: str, reason: str, edit: object) -> None:
     number = with_database(
         lambda engine, _: flagstore.change(engine, place, who(), said, edit, plan.check_flags)  # type: ignore[arg-type]
     )
-    out.print(f"{what} (revision {number})")
+    out.print(f"{what} (revision {number})", markup=False)
     if not reason:
         err.print("no reason was given: say it with --reason", style="yellow")

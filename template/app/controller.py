@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import (
     alerts,
@@ -70,17 +70,13 @@ async def tick(services: Services) -> None:
 
 
 async def mend(engine: AsyncEngine, services: Services) -> None:
-    """Bring this machine's file of flags to what holds; say where somebody else wrote it."""
+    """Bring this machine's file of flags to what holds; say who else wrote it, and what is faulty."""
     place = services.plan.settings.flags_file
-    async with AsyncSession(engine) as session:
-        held = await flagstore.newest(session)
-    if said := flagstore.stray(place, held):
-        once = f"flags {db.now():%Y-%m-%dT%H:%M}"  # a file that cannot be written is no news each second
+    await flagstore.mend(engine, place)
+    services.flags.look()
+    if said := services.flags.fault:
+        once = f"{db.now():%F} {said}"  # told once a day as long as it lasts
         await db.execute(engine, alerts.news(engine, "flags", place.name, said, once))
-        log.error("the file of flags is written again", extra={"fault": said})
-        if held is None:
-            place.unlink(missing_ok=True)
-    await flagstore.write(engine, place)
 
 
 async def look(services: Services, trial: Trial, now: datetime) -> Verdict:

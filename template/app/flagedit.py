@@ -7,29 +7,32 @@ from app.errors import Invalid
 from app.flags import Document
 
 Flag = dict[str, Any]
+# The variant whose empty value leaves it to feature.toml.
+AS_FILE = "feature.toml"
 REMEDY = "write it in a file and put that in place: uv run ops flags apply FILE"
 
 
 def put(document: Document, name: str, flag: Flag | None) -> dict[str, Any]:
     """The document with one flag in place of another; without it where it is None."""
-    rest = {key: held for key, held in document.get("flags", {}).items() if key != name}
+    rest = {key: held for key, held in document["flags"].items() if key != name}
     return {"flags": {**rest, **({name: flag} if flag else {})}}
 
 
 def valued(flag: Flag | None, value: str, tenant: str = "") -> Flag:
-    """A flag that gives a value, to one tenant alone if it is named; raise Invalid for another rule."""
+    """A flag that gives a value, to one tenant alone if it is named; raise Invalid for another rule.
+
+    For the others of a new flag feature.toml decides.
+    """
     held = overrides(flag) if flag else {}
     usual = flag["variants"][flag["defaultVariant"]] if flag else ""
     if tenant:
         held[tenant] = value
     else:
         usual = value
-    named = {one: one for one in [usual, *held.values()] if one}
-    if usual not in named:
-        raise Invalid(f"'{value}' for one tenant needs a value for the others first")
-    made: Flag = {"state": "ENABLED", "variants": named, "defaultVariant": usual}
+    named = {one or AS_FILE: one for one in [usual, *held.values()]}
+    made: Flag = {"state": "ENABLED", "variants": named, "defaultVariant": usual or AS_FILE}
     if held:
-        made["targeting"] = {"if": [*chain(held), usual]}
+        made["targeting"] = {"if": [*chain(held), usual or AS_FILE]}
     return made
 
 

@@ -2,15 +2,14 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from openfeature.contrib.tools.flagd.core import FlagdCore
-
-from app import flags
+from app import flagcheck, flags
 from app.errors import ConfigError
-from app.features import Feature
-from app.flags import Document
+from app.flagcheck import Faulty
+from app.flags import Core, Document
 
 log = logging.getLogger(__name__)
 LOOK_S = 0.2
@@ -20,18 +19,21 @@ Stamp = tuple[int, int, int]
 class Live:
     """The flags as they are now, read again when the file changes.
 
-    A file that is broken, or names what is not there, changes nothing; `fault` says why.
+    A file that is gone or broken changes nothing, nor does a faulty flag in it; `fault` says why. A flag that
+    was faulty from the start is left to feature.toml, and a kill switch is then off.
     """
 
-    def __init__(self, seed: Document, path: Path, features: dict[str, Feature], tiers: set[str]) -> None:
-        self.seed, self.path, self.features, self.tiers = seed, path, features, tiers
-        self.held = flags.core(seed, path)
-        self.stamp: Stamp | None = None
+    def __init__(self, seed: Document, path: Path, check: Callable[[Document], Faulty]) -> None:
+        self.seed, self.path, self.check = seed, path, check
+        self.held, self.stamp = flags.core(seed, path), stamped(path)
+        self.good = None if self.stamp else seed
         self.looked_s = -LOOK_S
         self.fault = ""
+        if self.stamp:
+            self.take()
 
     @property
-    def core(self) -> FlagdCore:
+    def core(self) -> Core:
         """The evaluator; the file is looked at a few times a second at most."""
         now = time.monotonic()
         if now - self.looked_s >= LOOK_S:
@@ -41,16 +43,21 @@ class Live:
 
     def look(self) -> None:
         """Read the file again if it is another one than at the last look."""
-        if (stamp := stamped(self.path)) == self.stamp:
-            return
-        self.stamp = stamp
+        if (stamp := stamped(self.path)) not in (None, self.stamp):
+            self.stamp = stamp
+            self.take()
+
+    def take(self) -> None:
+        """Hold what is sound of the file."""
         try:
             content = merged(self.seed, flags.read(self.path))
-            if found := flags.faults(content, self.path, self.features, self.tiers):
-                raise ConfigError(found)
-            self.held, self.fault = flags.core(content, self.path), ""
-        except (ConfigError, OSError) as error:
+            without = self.check(content)
+            self.good = flagcheck.sound(content, without, self.good)
+            self.held = flags.core(self.good, self.path)
+            self.fault = "\n".join(str(fault) for found in without.values() for fault in found)
+        except ConfigError as error:
             self.fault = str(error)
+        if self.fault:
             log.error("flags stay as they were", extra={"fault": self.fault})
 
 
@@ -65,4 +72,4 @@ def stamped(path: Path) -> Stamp | None:
 
 def merged(seed: Document, changes: Document) -> dict[str, Any]:
     """The flags of the repository with those that were changed since in their place."""
-    return {"flags": {**seed.get("flags", {}), **changes.get("flags", {})}}
+    return {"flags": {**seed["flags"], **changes["flags"]}}

@@ -9,6 +9,7 @@ from typing import Any
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import FlagNotFoundError, OpenFeatureError
+from openfeature.flag_evaluation import Reason
 
 from app.errors import ConfigError, Fault, NotAllowed
 from app.features import Feature
@@ -18,6 +19,17 @@ KINDS = ("enabled", "prompt", "tier", "rollout", "experiment")
 # A variant of this name is answered by the stable version, and the candidate is asked beside it.
 SHADOW = "-shadow"
 Document = Mapping[str, Any]
+NONE: Document = {"flags": {}}
+# What flagd raises for a file or a rule of a wrong shape.
+BROKEN = (
+    OpenFeatureError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -49,38 +61,55 @@ class Choice:
     shadow: str = ""
 
 
+class Core(FlagdCore):
+    """flagd's evaluator with the document that it evaluates."""
+
+    def __init__(self, content: Document) -> None:
+        super().__init__()
+        self.content = content
+        self.set_flags(json.dumps(content))
+
+
 def load(config: Path) -> dict[str, Any]:
     """Read config/flags.json, and see that flagd can; no file: no flags, and each feature.toml decides."""
-    content = read(config / NAME)
-    core(content, config / NAME)
+    place = config / NAME
+    content = read(place) if place.exists() else {**NONE}
+    core(content, place)
     return content
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A flag file's content; raise ConfigError where it is not JSON. A missing file has no flags."""
+    """A flag file's content; raise ConfigError where there is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"flags": {}}
+        return parse(path.read_bytes(), path)
+    except OSError as error:
+        raise ConfigError([Fault(path, "", f"cannot be read: {error.strerror}")]) from error
+
+
+def parse(raw: bytes, path: Path) -> dict[str, Any]:
+    """The content of a flag file; raise ConfigError where it is no object of flags."""
+    try:
+        content = json.loads(raw.decode("utf-8"))
     except json.JSONDecodeError as error:
         raise ConfigError([Fault(path, f"line {error.lineno}", f"not JSON: {error.msg}")]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([Fault(path, "", f"not UTF-8 at byte {error.start}")]) from error
-    if not isinstance(content, dict) or not isinstance(content.get("flags", {}), dict):
+    if not isinstance(content, dict) or not isinstance(content.get("flags"), dict):
         raise ConfigError([Fault(path, "", "not a flagd file: needs an object under the key 'flags'")])
     return content
 
 
-def core(content: Document, path: Path) -> FlagdCore:
+def core(content: Document, path: Path) -> Core:
     """The evaluator of a document; raise ConfigError where flagd cannot read it."""
-    made = FlagdCore()
     try:
-        made.set_flags(json.dumps(content))
-    except (OpenFeatureError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ConfigError([Fault(path, "", f"not a flagd file: {error}")]) from error
-    return made
+        return Core(content)
+    except BROKEN as error:
+        said = str(error) or error.__cause__
+        raise ConfigError([Fault(path, "", f"not a flagd file: {said}")]) from error
 
 
 def choose(
-    core: FlagdCore, feature: Feature, who: Who, tier: str = "", release: str | None = None,
+    core: Core, feature: Feature, who: Who, tier: str = "", release: str | None = None,
     *, economy: bool = False,
 ) -> Choice:  # fmt: skip
     """The prompt version and tiers for this request; feature.toml decides where no flag does.
@@ -91,8 +120,9 @@ def choose(
     context, spec = who.context(), feature.spec
     if value(core, f"{feature.name}.enabled", "on", context) == "off":
         raise NotAllowed(f"feature '{feature.name}' is switched off")
-    prompt = value(core, f"{feature.name}.prompt", spec.prompt, context)
-    found, arm = ("", "") if tier or release is not None else drawn(core, feature, context)
+    prompt = value(core, f"{feature.name}.prompt", "", context) or spec.prompt
+    is_fixed = tier or release is not None or is_pinned(core, feature, who.tenant)
+    found, arm = ("", "") if is_fixed else drawn(core, feature, context)
     tier = tier or value(core, f"{feature.name}.tier", "", context)
     shadow = found if arm.endswith(SHADOW) else ""
     new, _, other = (release or ("" if shadow else found)).partition("/")
@@ -105,12 +135,30 @@ def choose(
     return Choice(known, tiers, variant, arm, shadow)
 
 
+def is_pinned(core: Core, feature: Feature, tenant: str) -> bool:
+    """Whether a tenant has a prompt or a tier of its own: it is then in no rollout and no experiment."""
+    own = [core.content["flags"].get(f"{feature.name}.{kind}", {}) for kind in ("prompt", "tier")]
+    return any(flag.get("state") == "ENABLED" and names(flag.get("targeting"), tenant) for flag in own)
+
+
+def names(rule: object, tenant: str) -> bool:
+    """Whether a rule compares the tenant with this one."""
+    if isinstance(rule, list):
+        return any(names(part, tenant) for part in rule)
+    if not isinstance(rule, dict):
+        return False
+    compared = [rule[one] for one in ("==", "===", "in") if isinstance(rule.get(one), list)]
+    asked = [one for parts in compared if {"var": "tenant"} in parts for one in parts]
+    is_it = tenant in asked or any(isinstance(one, list) and tenant in one for one in asked)
+    return is_it or names([*rule.values()], tenant)
+
+
 def drawn(core: FlagdCore, feature: Feature, context: EvaluationContext) -> tuple[str, str]:
     """The release and the arm that a rollout or an experiment gives; neither without one."""
     for kind in ("rollout", "experiment"):
         try:
             found = core.resolve_string_value(f"{feature.name}.{kind}", "", context)
-        except OpenFeatureError:
+        except BROKEN:
             continue
         if found.variant:
             return found.value, found.variant
@@ -118,64 +166,12 @@ def drawn(core: FlagdCore, feature: Feature, context: EvaluationContext) -> tupl
 
 
 def value(core: FlagdCore, name: str, default: str, context: EvaluationContext) -> str:
-    """One flag's value; absent, it gives the default. A kill switch that cannot be read is off."""
+    """One flag's value; absent, it gives the default. A kill switch that is disabled or unreadable is off."""
+    broken = "off" if name.endswith(".enabled") else default
     try:
-        return core.resolve_string_value(name, default, context).value
+        found = core.resolve_string_value(name, default, context)
     except FlagNotFoundError:
         return default
-    except OpenFeatureError:
-        return "off" if name.endswith(".enabled") else default
-
-
-def faults(content: Document, path: Path, features: dict[str, Feature], tiers: set[str]) -> list[Fault]:
-    """What a flag file names and the project lacks: such a flag would do nothing, in silence."""
-    found = [] if "flags" in content else [Fault(path, "", "needs an object under the key 'flags'")]
-    for name, flag in content.get("flags", {}).items():
-        feature, _, kind = name.rpartition(".")
-        if feature not in features or kind not in KINDS:
-            listed = ", ".join(f"<feature>.{known}" for known in KINDS)
-            found.append(Fault(path, name, f"is no flag; write one of {listed}"))
-            continue
-        variants = flag.get("variants", {})
-        wrong = [one for one in variants.values() if not is_known(one, kind, features[feature], tiers)]
-        if wrong:
-            listed = ", ".join(sorted(values(kind, features[feature], tiers)))
-            found.append(Fault(path, f"{name}.variants", f"{wrong[0]!r} is not one of: {listed}"))
-        if flag.get("defaultVariant") not in variants:
-            found.append(Fault(path, f"{name}.defaultVariant", "is not one of the variants"))
-        for what in unsound(flag.get("targeting", {}), variants):
-            found.append(Fault(path, f"{name}.targeting", what))
-    return found
-
-
-def values(kind: str, feature: Feature, tiers: set[str]) -> set[str]:
-    """What a flag of this kind may say; a release is a prompt, a tier after a slash, or both."""
-    prompts = set(feature.prompts)
-    named = {"enabled": {"on", "off"}, "prompt": prompts, "tier": tiers}
-    return named[kind] if kind in named else {"", *prompts, *(f"/{tier}" for tier in tiers)}
-
-
-def is_known(value: object, kind: str, feature: Feature, tiers: set[str]) -> bool:
-    """Whether a flag of this kind may have this value."""
-    if not isinstance(value, str) or kind in ("enabled", "prompt", "tier"):
-        return value in values(kind, feature, tiers)
-    prompt, slash, tier = value.partition("/")
-    return prompt in {"", *feature.prompts} and tier in ({*tiers} if slash else {""})
-
-
-def unsound(rule: object, variants: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the shares in a rule: flagd would give the default, in silence."""
-    if isinstance(rule, list):
-        return [what for part in rule for what in unsound(part, variants)]
-    if not isinstance(rule, dict):
-        return []
-    found = [what for part in rule.values() for what in unsound(part, variants)]
-    shares = [part for part in rule.get("fractional", []) if isinstance(part, list)]
-    if unknown := [str(part[0]) for part in shares if part[:1] and part[0] not in variants]:
-        found.append(f"'{unknown[0]}' is not one of the variants: {', '.join(variants)}")
-    weights = [part[1] if len(part) > 1 else 1 for part in shares]
-    if any(not isinstance(weight, int) or weight < 0 for weight in weights):
-        found.append(f"shares must be whole numbers of 0 or more: {weights}")
-    elif shares and sum(weights) != 100:
-        found.append(f"shares add up to {sum(weights)}, not to 100")
-    return found
+    except BROKEN:
+        return broken
+    return broken if found.reason == Reason.DISABLED else found.value

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,8 +20,10 @@ from app import (
     db,
     embed,
     features,
+    flagcheck,
     flagfile,
     flags,
+    flagstore,
     indexing,
     models,
     pgindex,
@@ -37,6 +40,7 @@ from app.cache import Answers
 from app.embed import Encoder
 from app.errors import ConfigError, Fault
 from app.features import Feature
+from app.flagcheck import Faulty, Known
 from app.flagfile import Live
 from app.flags import Document
 from app.library import Library
@@ -70,12 +74,15 @@ class Plan:
         """The tiers that models.toml has."""
         return {model.tier for model in self.registry.models.values()}
 
-    def check_flags(self, changes: Document) -> None:
-        """Raise ConfigError where changes of the flags name what is not there, or are no flags at all."""
-        content, place = flagfile.merged(self.flags, changes), self.settings.flags_file
-        flags.core(content, place)
-        if found := flags.faults(content, place, self.features, self.tiers):
-            raise ConfigError(found)
+    def faulty(self, content: Document, place: Path | None = None) -> Faulty:
+        """The flags that are wrong, name what is not there, or what policy forbids."""
+        known = Known(self.features, self.registry, self.policy)
+        return flagcheck.faulty(content, place or self.settings.flags_file, known)
+
+    def check_flags(self, changes: Document) -> list[Fault]:
+        """The faults of the flags with these changes."""
+        found = self.faulty(flagfile.merged(self.flags, changes))
+        return [fault for faults in found.values() for fault in faults]
 
     def economises(self, feature: Feature, caller: Caller) -> bool:
         """Whether this request takes the feature's smaller tier first."""
@@ -134,8 +141,8 @@ def plan(config: Settings) -> Plan:
     listed = features.attempt(faults, flags.load, config.config_dir)
     if found is not None and registry and rules:
         faults += agreement.contradictions(config.var_dir, found, registry, rules)
-        tiers = {model.tier for model in registry.models.values()}
-        faults += flags.faults(listed, config.config_dir / flags.NAME, found, tiers) if listed else []
+        wrong = flagcheck.faulty(listed or flags.NONE, config.config_dir / flags.NAME, Known(found, registry))
+        faults += itertools.chain(*wrong.values())
     if faults or found is None or registry is None or rules is None or listed is None:
         raise ConfigError(faults)
     states = {feature.name: digest(feature, registry) for feature in found.values()}
@@ -212,7 +219,8 @@ async def start(found: Plan) -> AsyncIterator[Services]:
         access = Access(engine, found.settings)
         breakers = {name: Breaker() for name in callers}
         queue = Queue(engine, found.settings.max_waiting_jobs, found.settings.tenant_waiting_jobs)
-        live = Live(found.flags, found.settings.flags_file, found.features, found.tiers)
+        await flagstore.mend(engine, found.settings.flags_file)
+        live = Live(found.flags, found.settings.flags_file, found.faulty)
         yield Services(
             found, engine, access, callers, breakers, answers, library, counters, recorder, queue, live
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app import features, flags, services, settings
+from app import features, flagedit, flags, services, settings
 from app.errors import ConfigError, NotAllowed
 from tests import kit
 
@@ -113,3 +113,33 @@ def test_a_kill_switch_that_cannot_be_read_is_off(project):
     flag("note.enabled", "on", variants={"on": True, "off": False}, defaultVariant="on")
     with pytest.raises(NotAllowed, match="switched off"):
         choice()
+
+
+@pytest.mark.parametrize("default", ["on", "off"])
+def test_a_kill_switch_that_is_disabled_is_off(project, default):
+    flag("note.enabled", default, state="DISABLED")
+    with pytest.raises(NotAllowed, match="switched off"):
+        choice()
+
+
+def test_a_rule_that_cannot_be_reckoned_is_a_kill_switch_that_is_off(project):
+    flag("note.enabled", "on", targeting={"/": [1, 0]})
+    with pytest.raises(NotAllowed, match="switched off"):
+        choice()
+
+
+@pytest.mark.parametrize(
+    ("rule", "arm"),
+    [
+        ({"if": [{"==": [{"var": "tenant"}, "acme"]}, "v1", "v1"]}, ""),
+        ({"if": [{"in": [{"var": "tenant"}, ["x", "acme"]]}, "v1", "v1"]}, ""),
+        ({"if": [{"==": [{"var": "tenant"}, "globex"]}, "v1", "v1"]}, "new"),
+        ({"fractional": [{"var": "tenant"}, ["v1", 100]]}, "new"),
+    ],
+)
+def test_a_tenant_with_a_prompt_of_its_own_is_in_no_arm(project, rule, arm):
+    pin = flagedit.valued(None, "v1") | {"targeting": rule}
+    content = {"note.prompt": pin, "note.rollout": flagedit.trial({"new": ("/small", 100)}, "tenant")}
+    core = flags.core({"flags": content}, CONFIG)
+    found = flags.choose(core, features.load(Path("features/note")), flags.Who("acme"))
+    assert (found.arm, found.tiers) == (arm, ["small"] if arm else ["standard"])

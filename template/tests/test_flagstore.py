@@ -4,10 +4,12 @@ import asyncio
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from app import cli, controller, db, flagedit, flagfile, flags, flagstore
+from app import cli, controller, db, flagedit, flagfile, flags, flagstore, services, settings, trials
 from app.errors import ConfigError, Invalid
 from tests import kit
 
@@ -67,6 +69,7 @@ async def test_a_broken_file_changes_nothing_is_told_and_mended(project, broken)
         await controller.mend(site.held.engine, site.held)
         [alert] = await open_alerts(site)
         assert (alert.name, alert.subject) == ("flags", "flags.json")
+        assert site.held.flags.fault == ""
         assert json.loads(place.read_text())["revision"] == 1
 
 
@@ -137,12 +140,10 @@ def test_a_rule_of_its_own_is_not_overwritten():
     ],
 )
 def test_shares_that_flagd_would_ignore_in_silence_are_refused(project, share, said):
-    from app import services, settings
-
     flag = flagedit.trial({"a": ("", 50), "b": ("v1", 50)}, "tenant")
     flag["targeting"]["fractional"][1] = share
-    with pytest.raises(ConfigError, match=said):
-        services.plan(settings.load()).check_flags({"flags": {"note.rollout": flag}})
+    [fault] = services.plan(settings.load()).check_flags({"flags": {"note.rollout": flag}})
+    assert said in fault.what
 
 
 def test_five_percent_are_five_percent_and_whoever_was_in_stays_in(project):
@@ -176,10 +177,212 @@ def test_the_commands_change_show_and_undo(project, capsys):
 
 
 def test_a_live_file_that_cannot_be_read_at_the_start_is_said(project, caplog):
-    from app import services, settings
-
     plan = services.plan(settings.load())
     kit.write("var/flags.json", "{")
-    live = flagfile.Live(plan.flags, plan.settings.flags_file, plan.features, plan.tiers)
+    live = flagfile.Live(plan.flags, plan.settings.flags_file, plan.faulty)
     assert live.core is live.held
     assert "not JSON" in live.fault
+
+
+SHAPES = [
+    {"note.enabled": "x"},
+    {"note.enabled": flagedit.valued(None, "on") | {"variants": {"on": ["on"]}}},
+    {"note.enabled": flagedit.valued(None, "on") | {"defaultVariant": ["on"]}},
+    {"note.enabled": flagedit.valued(None, "on") | {"targeting": ["on"]}},
+    {
+        "note.rollout": flagedit.trial({"a": ("", 100)}, "user")
+        | {"targeting": {"fractional": [[["a"], 100]]}}
+    },
+    {"note.rollout": flagedit.trial({"a": ("", 100)}, "user") | {"targeting": {"fractional": 7}}},
+]
+
+
+@pytest.mark.parametrize("content", SHAPES)
+async def test_a_flag_of_a_wrong_shape_stays_as_it_was_and_is_told(project, content, capsys):
+    async with kit.site() as site:
+        place = kit.write("var/flags.json", json.dumps({"flags": content}))
+        await asyncio.sleep(0.3)
+        assert await status(site) == 200
+        assert str(*content) in site.held.flags.fault
+    assert kit.command(cli.main, "flags", "lint", str(place)) == 2
+    assert kit.command(cli.main, "flags", "list") == 0
+    assert "faulty" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["apply", "lint"])
+async def test_a_file_that_is_not_there_is_refused_and_nothing_changes(project, command):
+    async with kit.site() as site:
+        await change(site, "note.enabled", "off")
+        assert kit.command(cli.main, "flags", command, "gone.json") == 2
+        await asyncio.sleep(0.3)
+        assert await status(site) == 403
+
+
+async def trial(site, place="note"):
+    """Begin a rollout of the prompt v2, as a person does."""
+    held = site.held
+    rule = held.plan.features[place].spec.rollout
+    found = held.plan.settings.flags_file, held.plan.check_flags
+    return await trials.begin(held.engine, *found, place, "v2", rule, "anna")
+
+
+@pytest.fixture
+def second(project):
+    """A second prompt of the feature `note`."""
+    return kit.write("features/note/prompts/v2.md", Path("features/note/prompts/v1.md").read_text())
+
+
+async def test_what_an_open_trial_decides_is_refused_by_hand_and_the_kill_switch_is_not(second):
+    async with kit.site() as site:
+        begun = await trial(site)
+        held = json.loads(site.held.plan.settings.flags_file.read_text())["flags"]
+        for words in (
+            ["set", "note.prompt", "v2"],
+            ["set", "note.tier", "standard"],
+            ["reset", "note.rollout"],
+        ):
+            assert await command(*words) == 2
+        kit.write("whole.json", json.dumps({"flags": {**held, "ask.enabled": flagedit.valued(None, "off")}}))
+        kit.write("empty.json", json.dumps({"flags": {}}))
+        assert await command("apply", "empty.json") == 2
+        assert await command("apply", "whole.json") == 0
+        with pytest.raises(Invalid, match=f"rollout {begun.id} is open; stop it first"):
+            await change(site, "note.prompt", "v2")
+        assert await command("set", "note.enabled", "off") == 0
+        await trials.move(
+            site.held.engine, site.held.plan.settings.flags_file, site.held.plan.check_flags, begun,
+            trials.Step("stopped", 0, "enough"), "anna",
+        )  # fmt: skip
+        assert await command("set", "note.prompt", "v2") == 0
+
+
+def command(*words):
+    """Run a command as another process does."""
+    return asyncio.to_thread(kit.command, cli.main, "flags", *words)
+
+
+async def test_a_trial_by_hand_is_refused(second):
+    kit.write("own.json", json.dumps({"flags": {"note.rollout": flagedit.trial({"a": ("v2", 100)}, "user")}}))
+    async with kit.site():
+        assert await command("apply", "own.json") == 2
+
+
+async def test_a_version_that_lacks_what_a_flag_names_keeps_the_other_flags(second):
+    async with kit.site() as site:
+        await change(site, "note.enabled", "off")
+        await change(site, "note.prompt", "v2")
+    second.unlink()
+    async with kit.site() as site:
+        assert await status(site) == 403
+        assert "'v2' is not one of: v1" in site.held.flags.fault
+        await controller.mend(site.held.engine, site.held)
+        [alert] = await open_alerts(site)
+        assert "'v2' is not one of: v1" in alert.said
+        assert await change(site, "note.enabled", "on") == 3  # what was faulty before hinders nobody
+        await asyncio.sleep(0.3)
+        assert await status(site) == 200
+        with pytest.raises(ConfigError, match="'v9'"):
+            await change(site, "ask.prompt", "v9")
+
+
+async def test_a_kill_switch_that_is_faulty_from_the_start_is_off(project):
+    flag = flagedit.valued(None, "off") | {"variants": {"off": "of"}}
+    kit.write("var/flags.json", json.dumps({"flags": {"note.enabled": flag}}))
+    plan = services.plan(settings.load())
+    live = flagfile.Live(
+        {"flags": {"note.enabled": flagedit.valued(None, "on")}}, Path("var/flags.json"), plan.faulty
+    )
+    assert flags.value(live.core, "note.enabled", "on", flags.Who().context()) == "off"
+
+
+@pytest.mark.parametrize("broken", [None, "{", '{"flags": {"note.enabled": 7}}'])
+async def test_at_the_start_a_lost_or_broken_file_is_written_from_the_record(project, broken):
+    async with kit.site() as site:
+        await change(site, "note.enabled", "off")
+    place = site.held.plan.settings.flags_file
+    place.unlink() if broken is None else kit.write(place, broken)
+    async with kit.site() as site:
+        assert await status(site) == 403
+
+
+async def test_a_file_that_is_lost_while_the_app_runs_changes_nothing(project):
+    async with kit.site() as site:
+        await change(site, "note.enabled", "off")
+        await asyncio.sleep(0.3)
+        assert await status(site) == 403
+        site.held.plan.settings.flags_file.unlink()
+        await asyncio.sleep(0.3)
+        assert await status(site) == 403
+
+
+async def test_a_file_by_hand_before_any_change_is_taken_back_with_an_alert(project):
+    async with kit.site() as site:
+        kit.write("var/flags.json", json.dumps({"flags": {"note.enabled": flagedit.valued(None, "off")}}))
+        await asyncio.sleep(0.3)
+        assert await status(site) == 403
+        await controller.mend(site.held.engine, site.held)
+        await asyncio.sleep(0.3)
+        assert await status(site) == 200
+        assert len(await open_alerts(site)) == 1
+
+
+async def test_many_writes_of_one_process_end_and_hold_no_lock(project):
+    async with kit.site() as site:
+        place = site.held.plan.settings.flags_file
+        await change(site, "note.enabled", "off")
+        for _ in range(3):
+            place.unlink()
+            await asyncio.gather(*(flagstore.write(site.held.engine, place) for _ in range(8)))
+        with FileLock(place.with_suffix(".lock"), blocking=False):
+            assert json.loads(place.read_text())["revision"] == 1
+
+
+async def test_a_change_between_two_looks_is_no_change_by_hand(project, monkeypatch):
+    async with kit.site() as site:
+        await change(site, "note.enabled", "off")
+        usual = flagstore.newest
+
+        async def late(session):
+            found = await usual(session)
+            monkeypatch.setattr(flagstore, "newest", usual)
+            await change(site, "note.enabled", "on")
+            return found
+
+        monkeypatch.setattr(flagstore, "newest", late)
+        await controller.mend(site.held.engine, site.held)
+        assert await open_alerts(site) == []
+        assert json.loads(site.held.plan.settings.flags_file.read_text())["revision"] == 2
+
+
+def test_a_tier_that_policy_forbids_is_refused(project):
+    kit.models(near="")
+    with Path("config/models.toml").open("a") as file:
+        file.write('\n[models.far]\nprovider = "keyless"\ntier = "far"\nregion = "us"\n')
+    kit.command(cli.main, "setup")
+    plan = services.plan(settings.load())
+    for name, value in {"note.tier": "far", "note.experiment": "v1/far"}.items():
+        [fault] = plan.check_flags({"flags": {name: flagedit.valued(None, value)}})
+        assert "region 'us' is not allowed" in fault.what
+    assert plan.check_flags({"flags": {"note.tier": flagedit.valued(None, "standard")}}) == []
+    assert kit.command(cli.main, "flags", "set", "note.tier", "far") == 2
+
+
+async def test_one_tenant_has_a_tier_and_for_the_others_feature_toml_decides(project):
+    async with kit.site() as site:
+        assert await command("set", "note.tier", "standard", "--tenant", "acme") == 0
+        await asyncio.sleep(0.3)
+        live, note = site.held.flags.core, site.held.plan.features["note"]
+        assert flags.choose(live, note, flags.Who("acme")).variant == "v1/standard"
+        assert flags.choose(live, note, flags.Who("globex")).variant == ""
+
+
+def test_words_in_brackets_are_shown_as_they_are(project, capsys):
+    kit.command(cli.main, "setup")
+    assert kit.command(cli.main, "flags", "set", "note.enabled", "off", "--reason", "[/x] [red]slow") == 0
+    assert kit.command(cli.main, "flags", "history") == 0
+    assert "[/x] [red]slow" in capsys.readouterr().out
+
+
+def test_the_file_lies_in_the_folder_of_data(project, monkeypatch):
+    monkeypatch.setenv("APP_VAR_DIR", "elsewhere")
+    assert settings.load().flags_file == Path("elsewhere/flags.json")
