@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli_tenant import err, out, with_database
@@ -37,7 +36,7 @@ def list_() -> None:
     for name, flag in sorted(content["flags"].items()):
         told = ("faulty", "; ".join(map(str, faulty[name]))) if name in faulty else shown(flag)
         source = "a command" if name in changed["flags"] else "config/flags.json"
-        table.add_row(*map(escape, (name, *told, source)))
+        table.add_row(name, *told, source)
     out.print(table)
 
 
@@ -111,7 +110,7 @@ def history(limit: int = 20) -> None:
     table = Table("revision", "time (UTC)", "who", "what", box=box.SIMPLE)
     for one in with_database(lambda engine, _: flagstore.every(engine, limit)):
         told = str(one.number), alerts.when(one.at)[:19], one.actor, one.reason
-        table.add_row(*map(escape, told))
+        table.add_row(*told)
     out.print(table)
 
 

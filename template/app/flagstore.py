@@ -15,8 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app import alerts, files, flags
-from app.alerts import Finding
+from app import alerts, db, files, flags
 from app.errors import ConfigError, Fault, Invalid
 from app.flags import NONE, Document
 from app.ledger import FlagRevision, Trial
@@ -105,7 +104,8 @@ async def mend(engine: AsyncEngine, place: Path) -> None:
     """Bring the file to the newest revision, and open an alert where somebody else wrote it."""
     found, held = await seen(engine, place)
     if said := stray(place, found, held):
-        await alerts.open_(engine, Finding("flags", place.name, "ticket", said))
+        once = f"flags {db.now():%Y-%m-%dT%H:%M}"  # a file that cannot be written is no news each second
+        await db.execute(engine, alerts.news(engine, "flags", place.name, said, once))
         log.error("the file of flags is written again", extra={"fault": said})
     await asyncio.to_thread(put, place, found, held)
 

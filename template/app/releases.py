@@ -55,7 +55,7 @@ async def require_news(engine: AsyncEngine, plan: Plan, feature: Feature, releas
     """Raise Invalid where a release is what the feature answers with, or its flag has a rule of its own."""
     async with AsyncSession(engine) as session:
         held = await flagstore.newest(session)
-    live = flagfile.merged(plan.flags, held.document if held else flagstore.NONE)
+    live = flagfile.merged(plan.flags, held.document)
     stable = flags.choose(flags.core(live, plan.settings.flags_file), feature, flags.Who(), release="")
     prompt, tier = candidate.parts(feature, release)
     usual = (feature.spec.prompt, "")

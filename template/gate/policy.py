@@ -33,7 +33,8 @@ def reachable(plan: Plan, feature: Feature) -> list[tuple[str, Path, str]]:
         found.append((spec.economy.tier, toml, "economy.tier"))
     content = json.loads(flags.read_text(encoding="utf-8")) if flags.exists() else {}
     flag = content.get("flags", {}).get(f"{feature.name}.tier", {})
-    return found + [(tier, flags, f"{feature.name}.tier") for tier in flag.get("variants", {}).values() if tier]
+    named = filter(None, flag.get("variants", {}).values())
+    return found + [(tier, flags, f"{feature.name}.tier") for tier in named]
 
 
 def models_table(plan: Plan) -> Table:

@@ -36,7 +36,10 @@ shadow = { requests = 0 }
 
 
 # What the cases of an incident say of a candidate that is worse in this part.
-FAULTS = {"errors": "no_model", "slow": "took", "costly": "cost", "wrong": "quality", "unsafe": "output-pii"}
+FAULTS = {
+    "errors": "no_model", "slow": "took", "costly": "cost", "wrong": "quality", "unsafe": "output-pii",
+    "refused": "too_large",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
