@@ -18,7 +18,7 @@ OWN_MODULES = sorted(path for folder in ("tools", "tests", "hooks") for path in 
 
 MAX_FILE_LINES = 250
 MAX_FUNCTION_LINES = 50
-MAX_PYTHON_LINES = 12_400
+MAX_PYTHON_LINES = 12_700
 MAX_RUNTIME_DEPENDENCIES = 30
 HOLDERS = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 NO_CODE = (
