@@ -39,16 +39,14 @@ def start(
 @cli.command()
 def status(which: Annotated[str, typer.Argument(help="a feature or an id; else all open")] = "") -> None:
     """Where rollouts are, the numbers so far, and the reason in words."""
-    from app import alerts, releases, services, settings, trials
+    from app import alerts, releases, trials
 
-    plan = services.plan(settings.load())
     open_ = [] if which else with_database(lambda engine, _: trials.every(engine, ended=False))
     listed = [find(which, "rollout")] if which else [one for one in open_ if one.kind == "rollout"]
     for trial in listed:
-        findings = with_database(lambda engine, _, trial=trial: releases.findings(engine, plan, trial))
         show(trial)
-        for one in findings:
-            out.print(f"  {one.word:<4}  {one}", soft_wrap=True)
+        for line in with_database(lambda engine, _, trial=trial: releases.findings(engine, trial)):
+            out.print(f"  {line}", soft_wrap=True)
         table = Table("time (UTC)", "who", "step", "why", box=box.SIMPLE)
         for event in with_database(lambda engine, _, trial=trial: trials.events(engine, trial.id)):
             table.add_row(alerts.when(event.at)[:19], event.actor, event.what, event.said)

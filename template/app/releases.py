@@ -1,14 +1,15 @@
 """What a person does with rollouts: begin one that policy and gate allow, read it, take a step by hand."""
 
+from statistics import fmean
+
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app import candidate, controller, flagedit, flagfile, flags, flagstore, policy, trials
+from app import candidate, controller, db, flagedit, flagfile, flags, flagstore, policy, shadow, trials
 from app.db import Tenant, Usage
 from app.errors import Invalid
 from app.features import Feature
-from app.ledger import Trial
-from app.rollout import Finding
+from app.ledger import Shadow, Trial
 from app.services import Plan
 from app.trials import ALL, Step
 
@@ -99,9 +100,18 @@ async def unshadowed(engine: AsyncEngine, plan: Plan, feature: Feature) -> str:
     return ""
 
 
-async def findings(engine: AsyncEngine, plan: Plan, trial: Trial) -> tuple[Finding, ...]:
-    """What the numbers of an open rollout say now, part by part."""
-    return (await controller.judged(engine, trial)).findings if trials.is_open(trial) else ()
+async def findings(engine: AsyncEngine, trial: Trial) -> list[str]:
+    """What the numbers say: what the shadow showed, and of an open rollout the word on each part."""
+    query = select(Shadow).where(Shadow.trial_id == trial.id, Shadow.state == "done")
+    seen = await db.rows(engine, query)
+    apart = [shadow.disagreement(one.candidate or {}, one.stable) for one in seen]
+    said = (
+        [f"shadow: {len(seen)} answers, {fmean(apart):.0%} of their words other than stable's"]
+        if seen
+        else []
+    )
+    found = (await controller.judged(engine, trial)).findings if trials.is_open(trial) else ()
+    return said + [f"{one.word:<4}  {one}" for one in found]
 
 
 async def by_hand(

@@ -50,12 +50,16 @@ class Finding:
     word: Word
 
     def __str__(self) -> str:
+        if not math.isfinite(self.change.high):
+            return f"{SAID[self.part]}: too few to say, {compare.LEAST} units an arm are needed"
         shown = "{:.6f}" if self.part == MONEY else "{:.2%}"
         pair = f"{shown.format(self.candidate)}, stable {shown.format(self.stable)}"
-        if not math.isfinite(self.change.high):
-            return f"{SAID[self.part]}: {pair}; fewer than {compare.LEAST} units in an arm"
-        bounds = f"{shown.format(self.change.low)} to {shown.format(self.change.high)}"
-        return f"{SAID[self.part]}: {pair}; change {bounds}, {shown.format(self.allowed)} may be"
+        low, high, allowed = map(shown.format, (self.change.low, self.change.high, self.allowed))
+        certain = {
+            "fail": f"{low} more for certain", "pass": f"at most {high} more, {allowed} may be",
+            "wait": f"{low} to {high} more, {allowed} may be",
+        }  # fmt: skip
+        return f"{SAID[self.part]}: {pair}; {certain[self.word]}"
 
 
 @dataclass(frozen=True)

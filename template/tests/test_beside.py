@@ -72,6 +72,16 @@ async def test_the_candidate_is_asked_the_same_and_leaves_no_usage(project):
     assert one.tokens == one.candidate["tokens"] > 0
 
 
+async def test_the_status_says_how_far_the_answers_are_apart(project):
+    async with kit.site() as site:
+        trial = await begin(site)
+        await ask(site, 2)
+        await beside.work(site.held)
+        [first, *parts] = await releases.findings(site.held.engine, trial)
+    assert first == "shadow: 2 answers, 0% of their words other than stable's"
+    assert parts[0] == "wait  failed requests: too few to say, 30 units an arm are needed"
+
+
 async def test_after_enough_the_candidate_goes_on_to_a_share(project):
     async with kit.site() as site:
         trial = await begin(site)
