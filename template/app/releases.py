@@ -82,7 +82,7 @@ async def notes(engine: AsyncEngine, plan: Plan, feature: Feature) -> list[str]:
         async with engine.connect() as connection:
             count = await connection.scalar(select(func.count()).select_from(units)) or 0
         if count < FEW:
-            what = f"{count} {rule.unit}s have asked so far: {rule.steps[0]} % of them may be nobody"
+            what = f"{count} {rule.unit}s have asked so far: {rule.steps[0]} % of them may be nobody, or all"
             said.append(f'{what}; [rollout] unit = "request" in feature.toml draws each request')
     return said
 

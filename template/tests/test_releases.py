@@ -71,6 +71,17 @@ async def test_a_person_may_take_a_step_and_it_is_kept_why(project):
         assert (event.what, event.said, event.actor) == ("canary 50 %", "three clients a day", "anna")
 
 
+async def test_what_serves_by_a_flag_is_no_news_and_the_prompt_of_the_file_is(project):
+    async with kit.site() as site:
+        held = site.held
+        await begin(site)
+        for _ in range(2):
+            await releases.by_hand(held.engine, held.plan, "note", "next", "sure", "anna")
+        with pytest.raises(Invalid, match="with already"):
+            await begin(site)
+        assert (await begin(site, "v1")).state == "canary"
+
+
 async def test_a_tenant_keeps_the_value_of_its_own_when_it_is_done(project):
     async with kit.site() as site:
         held = site.held
