@@ -22,7 +22,7 @@ from benchmarks.case_study.world import World
 from tests.services import free_port
 
 PARTS = ["main", "levers", "sweep"]
-KEPT = Path("var/case-study")
+KEPT = Path(__file__).with_name("runs")
 LEVERS = (
     replace(OFF, name="cache alone", cache=True),
     replace(OFF, name="short prompt alone", short=True),
@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--speed", type=float, default=World.speed, help="times as fast as the trace")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument(
-        "--out", type=Path, default=KEPT, help="every run's numbers; what is there is not played"
+        "--out", type=Path, default=KEPT, help="every run in a file; one that is there is not played again"
     )
     return parser.parse_args()
 
