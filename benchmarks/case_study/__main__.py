@@ -18,7 +18,7 @@ from benchmarks import servers
 from benchmarks.case_study import drive, project, report, world
 from benchmarks.case_study.measure import measure
 from benchmarks.case_study.project import OFF, ON, Arm
-from benchmarks.case_study.world import World
+from benchmarks.case_study.world import Release, World
 from tests.services import free_port
 
 PARTS = ["main", "levers", "sweep"]
@@ -35,7 +35,7 @@ HALF = {"minutes": 29.0}
 SWEPT: list[tuple[str, tuple[float, ...], dict[str, float], tuple[Arm, ...]]] = [
     ("repeats", (0.0, 0.1, 0.2, 0.3, 0.4), CALM, (ON,)),
     ("short", (0, 150, 200, 300), CALM, (ON,)),
-    ("outages_an_hour", (0.0, 2.0, 4.0), HALF, (OFF, ON)),
+    ("outages_an_hour", (0.0, 2.0, 4.0), HALF, (ON, OFF)),
     ("noticed_minutes", (2.0, 5.0, 10.0), HALF, (OFF,)),
 ]
 
@@ -66,11 +66,11 @@ def main() -> int:
 
 
 def plan(parts: list[str], known: World, seeds: int) -> Iterator[tuple[Arm, World]]:
-    """Every run: what is on, and its world."""
+    """Every run: what is on, and its world; with rollouts first, whose releases the others bring out too."""
     if "main" in parts:
-        yield from ((arm, replace(known, seed=seed + 1)) for seed in range(seeds) for arm in (OFF, ON))
+        yield from ((arm, replace(known, seed=seed + 1)) for seed in range(seeds) for arm in (ON, OFF))
     if "levers" in parts:
-        yield from ((arm, world.of(known, HALF)) for arm in (OFF, *LEVERS, ON))
+        yield from ((arm, world.of(known, HALF)) for arm in (ON, OFF, *LEVERS))
     if "sweep" in parts:
         yield OFF, world.of(known, CALM)
         for what, values, other, arms in SWEPT:
@@ -91,12 +91,22 @@ def played(made: Path, port: int, arm: Arm, known: World, place: Path) -> None:
     """Play one run and keep its numbers, unless they are there."""
     if place.exists():
         return
-    project.switch(made, arm, known, port, [release.name for release in world.releases(known)])
-    run = drive.play(made, f"http://127.0.0.1:{port}", arm, known)
-    found = measure(run)
-    told = {"arm": arm.name, "world": asdict(known), "measured": asdict(found), "releases": run.ends}
-    place.write_text(json.dumps(told, indent=1))
-    print(f"{place.stem}: {found} {run.ends}", file=sys.stderr, flush=True)
+    listed = world.releases(known) if arm.rollouts else schedule(place.parent, known)
+    project.switch(made, arm, known, port, [release.name for release in listed])
+    run = drive.play(made, f"http://127.0.0.1:{port}", arm, known, listed)
+    found, releases = measure(run), [asdict(one) for one in run.releases]
+    told = {"arm": arm.name, "world": asdict(known), "measured": asdict(found), "releases": releases}
+    place.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    print(f"{place.stem}: {found}", file=sys.stderr, flush=True)
+
+
+def schedule(out: Path, known: World) -> list[Release]:
+    """The releases that rollouts brought out in this world, at the times when they began."""
+    place = out / f"{world.name(ON.name, replace(known, noticed_minutes=World.noticed_minutes))}.json"
+    if not place.exists():
+        return world.releases(known)
+    told = json.loads(place.read_text(encoding="utf-8"))["releases"]
+    return [Release(one["at_s"], one["name"], one["kind"]) for one in told]
 
 
 if __name__ == "__main__":

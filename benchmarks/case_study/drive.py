@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import sqlite3
 import subprocess
 import time
@@ -41,12 +42,22 @@ class Seen:
 
 
 @dataclass
+class Brought:
+    """A release that was brought out: when (seconds), and how it ended."""
+
+    name: str
+    kind: str
+    at_s: float
+    end: str
+
+
+@dataclass
 class Run:
     """All of one run; `took` are the provider's completions: when, tokens read, tokens written."""
 
     seen: list[Seen] = field(default_factory=list)
     took: list[tuple[float, int, int]] = field(default_factory=list)
-    ends: list[tuple[str, str, str]] = field(default_factory=list)
+    releases: list[Brought] = field(default_factory=list)
     touched: int = 0
 
 
@@ -123,28 +134,29 @@ async def ops(project: Path, *words: str) -> None:
 
 async def by_hand(project: Path, listed: list[Release], known: World, run: Run, began: float) -> None:
     """Playbook off: a release is for all at once, and people take a bad one back when they notice."""
-    stable = "v1"
-    for release in listed:
+    stable, after = "v1", [*(one.at_s for one in listed[1:]), math.inf]
+    for release, next_s in zip(listed, after, strict=True):
         await until(release.at_s, known, began)
+        run.releases.append(Brought(release.name, release.kind, release.at_s, "all at once"))
         await ops(project, "flags", "set", f"{FEATURE}.prompt", release.name, "--reason", "new")
+        noticed_s = release.at_s + known.noticed_minutes * 60
         if release.kind == world.GOOD:
             stable = release.name
-        elif known.noticed_minutes < known.release_minutes:
-            await until(release.at_s + known.noticed_minutes * 60, known, began)
+        elif noticed_s < next_s:
+            await until(noticed_s, known, began)
             await ops(project, "flags", "set", f"{FEATURE}.prompt", stable, "--reason", "complaints")
-        run.ends.append((release.name, release.kind, "all at once"))
 
 
 async def by_rollout(project: Path, listed: list[Release], known: World, run: Run, began: float) -> None:
     """Playbook on: each release is a rollout, which begins when the one before it has ended."""
     for release in listed:
         await until(release.at_s, known, began)
+        brought = Brought(release.name, release.kind, (time.monotonic() - began) * known.speed, "shadow")
         await ops(project, "rollout", "start", FEATURE, "--prompt", release.name)
-        while (state := said(project)[0]) in ("shadow", "canary"):
+        run.releases.append(brought)
+        while brought.end in ("shadow", "canary"):
             await asyncio.sleep(0.5)
-            if (time.monotonic() - began) * known.speed > known.minutes * 60:
-                break
-        run.ends.append((release.name, release.kind, state))
+            brought.end = state(project)
 
 
 async def until(at_s: float, known: World, began: float) -> None:
@@ -152,17 +164,15 @@ async def until(at_s: float, known: World, began: float) -> None:
     await asyncio.sleep(max(0.0, began + at_s / known.speed - time.monotonic()))
 
 
-def said(project: Path) -> tuple[str, int]:
-    """The state and the percent of the last rollout."""
+def state(project: Path) -> str:
+    """The state of the last rollout."""
     with closing(sqlite3.connect(project / "var/app.db")) as database:
-        found = database.execute("select state, percent from trial order by at desc limit 1").fetchone()
-    return str(found[0]), int(found[1])
+        return str(database.execute("select state from trial order by at desc limit 1").fetchone()[0])
 
 
-def play(project: Path, provider: str, arm: Arm, known: World) -> Run:
+def play(project: Path, provider: str, arm: Arm, known: World, listed: list[Release]) -> Run:
     """Play one run with a fresh database; what the provider was asked is in it."""
-    run, listed = Run(), world.releases(known)
-    listed = [release for release in listed if release.at_s < known.minutes * 60]
+    run = Run()
     with made.running(project, arm) as port:
         tell(provider, asdict(known))
         began = time.monotonic()

@@ -18,7 +18,7 @@ class Played:
     arm: str
     world: World
     measured: Measured
-    releases: list[tuple[str, str, str]]
+    releases: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def values(runs: Sequence[Played], key: str) -> list[float]:
 
 def ends(on: list[Played]) -> None:
     """How each kind of release ended where rollouts are on."""
-    counts = Counter((kind, end) for run in on for _, kind, end in run.releases)
+    counts = Counter((one["kind"], one["end"]) for run in on for one in run.releases)
     kinds = [world.GOOD, *world.KINDS]
     words = ["done", "rolled-back", "canary", "shadow"]
     print(
