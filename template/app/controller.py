@@ -31,36 +31,48 @@ from app.trials import ALL, Step
 
 log = logging.getLogger(__name__)
 TICK_S = 1
-# A clock that goes so far in a second was set.
-JUMP_S = 30
 # After so long with too few requests the golden cases are asked, once a trial.
 REPLAY_AFTER = timedelta(minutes=10)
 GOLDEN = "golden"
 
 
+class Clock:
+    """How long a step has lasted: since this process saw it first, a clock that is set changes nothing."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, tuple[datetime, timedelta]] = {}
+
+    def now(self, trial: Trial) -> datetime:
+        """The time as if the clock had never been set since then."""
+        running = timedelta(seconds=time.monotonic())
+        at, ahead = self.seen.get(trial.id, (None, timedelta()))
+        if at != trial.stepped_at:
+            ahead = db.now() - trials.since(trial.stepped_at) - running
+            self.seen[trial.id] = trial.stepped_at, ahead
+        return trials.since(trial.stepped_at) + running + ahead
+
+
 async def run(services: Services) -> None:
     """Keep the file of flags and move the trials, for ever; of several workers one moves them."""
-    engine, config, ahead_s = services.engine, services.plan.settings, time.time() - time.monotonic()
+    engine, config, clock = services.engine, services.plan.settings, Clock()
     while True:
         try:
-            if abs(jump_s := time.time() - time.monotonic() - ahead_s) > JUMP_S:
-                await trials.shift(engine, timedelta(seconds=jump_s))
-                ahead_s += jump_s
             await mend(engine, services)
             async with slots.alone(engine, config.var_dir, "rollouts") as mine:
                 if mine:
-                    await tick(services)
+                    await tick(services, clock)
         except Exception as error:  # the loop must outlive a database that restarts
             log.warning("rollouts wait", extra={"fault": type(error).__name__})
         await asyncio.sleep(TICK_S)
 
 
-async def tick(services: Services) -> None:
+async def tick(services: Services, clock: Clock) -> None:
     """Look at each open trial, and write down those that went back."""
     for trial in await trials.every(services.engine, ended=False):
         try:
+            await trials.not_later(services.engine, trial, db.now())
             if trial.kind == "rollout":
-                await look(services, trial, db.now())
+                await look(services, trial, clock.now(trial))
             else:
                 await experiments.look(services, trial)
         except Exception as error:  # one that cannot be judged must not keep another from going back

@@ -65,7 +65,7 @@ async def variants(engine: AsyncEngine, trial: Trial) -> list[Variant]:
     """Every arm with its numbers, the stable one last."""
     rule, names = trials.rule(trial), list(trial.arms)
     stable = trial.id + trials.STABLE
-    sums = await evidence.arms(engine, names, rule.unit, stable, trials.since(trial.at))
+    sums = await evidence.arms(engine, names, rule.unit, stable, trials.since(trial.stepped_at))
     old = sums.get(stable, {})
     found = []
     for arm, release in trial.arms.items():

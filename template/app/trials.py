@@ -3,12 +3,12 @@
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -145,11 +145,13 @@ async def move(engine: AsyncEngine, place: Path, check: Check, trial: Trial, ste
     return True
 
 
-async def shift(engine: AsyncEngine, by: timedelta) -> None:
-    """Move the beginning of each open step along with a clock that was set: it lasts as long as before."""
-    async with AsyncSession(engine) as session, session.begin():
-        for trial in await session.scalars(select(Trial).where(Trial.ended_at.is_(None))):
-            trial.stepped_at = since(trial.stepped_at) + by
+async def not_later(engine: AsyncEngine, trial: Trial, now: datetime) -> None:
+    """Begin a step anew that begins later than now: the clock was put back, nothing would count for it."""
+    if since(trial.stepped_at) <= now:
+        return
+    later = Trial.id == trial.id, Trial.stepped_at > now
+    await db.execute(engine, update(Trial).where(*later).values(stepped_at=now))
+    trial.stepped_at = now
 
 
 async def say(engine: AsyncEngine, trial: Trial, said: str) -> None:
