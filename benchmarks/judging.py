@@ -4,17 +4,21 @@ Prints JSON for benchmarks.rollouts. What a candidate does worse is drawn reques
 project's own with its defaults, without a shadow, and it looks after every hundred requests.
 """
 
+import asyncio
+import functools
 import json
 import math
 import random
 import statistics
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import evidence, flagedit, flags, rollout
+from app import db, evidence, flagedit, flags, flagstore, rollout
 from app.compare import Arm
+from app.flagfile import Live
 from app.rollout import Part
 from app.spec import Rollout
 
@@ -23,7 +27,7 @@ LOOK, END = 100, 100_000
 SPREAD = 0.4  # of the logarithm of latencies and dollars
 SLOW_S = math.exp(1.645 * SPREAD)  # the p95 of stable
 ERRORS, MENDED, QUALITY, APART = 0.01, 0.005, 0.85, 0.3
-TENANTS = 100_000
+TENANTS, FLIPS = 100_000, 100
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,27 @@ def evaluated() -> float:
     return sorted(taken)[int(0.95 * len(taken))] * 1e6
 
 
+async def flipped() -> float:
+    """The p95 of the time from the order to change a flag until a process answers by it, in seconds."""
+    taken = []
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "flags.json"
+        engine = db.connect(f"sqlite+aiosqlite:///{folder}/app.db")
+        async with engine.begin() as connection:
+            await connection.run_sync(db.Base.metadata.create_all)
+        live = Live(flags.NONE, place, lambda _: {})
+        for number in range(FLIPS):
+            flag = flagedit.valued(None, f"v{number % 2}")
+            edit = functools.partial(flagedit.put, name="answer.prompt", flag=flag)
+            began = time.perf_counter()
+            await flagstore.change(engine, place, "benchmark", "", edit, lambda _: [])
+            while live.core.resolve_string_value("answer.prompt", "").value != flag["defaultVariant"]:
+                await asyncio.sleep(0.001)  # noqa: ASYNC110  # a process polls too
+            taken.append(time.perf_counter() - began)
+        await engine.dispose()
+    return sorted(taken)[int(0.95 * len(taken))]
+
+
 def main() -> None:
     """All kinds of candidates, so many of each, and the flags."""
     count, found = int(sys.argv[1]), {}
@@ -132,7 +157,7 @@ def main() -> None:
         print(name, found[name], file=sys.stderr, flush=True)
     few, many = drawn(5), drawn(25)
     flags_ = {
-        "percent": sum(few) * 100 / TENANTS, "us": evaluated(),
+        "percent": sum(few) * 100 / TENANTS, "us": evaluated(), "flip_s": asyncio.run(flipped()),
         "stuck": all(late for early, late in zip(few, many, strict=True) if early),
     }  # fmt: skip
     print(json.dumps({"candidates": found, "flags": flags_}))
