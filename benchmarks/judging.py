@@ -135,8 +135,8 @@ async def flipped() -> float:
             edit = functools.partial(flagedit.put, name="answer.prompt", flag=flag)
             began = time.perf_counter()
             await flagstore.change(engine, place, "benchmark", "", edit, lambda _: [])
-            while live.core.resolve_string_value("answer.prompt", "").value != flag["defaultVariant"]:
-                await asyncio.sleep(0.001)  # noqa: ASYNC110  # a process polls too
+            while live.core.resolve_string_value("answer.prompt", "").value != flag["defaultVariant"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)  # a process polls too
             taken.append(time.perf_counter() - began)
         await engine.dispose()
     return sorted(taken)[int(0.95 * len(taken))]

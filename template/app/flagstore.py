@@ -26,11 +26,6 @@ Edit = Callable[[Document], dict[str, Any]]
 Check = Callable[[Document], list[Fault]]
 
 
-def path(var: Path) -> Path:
-    """The live file, on the volume that both slots of a machine share."""
-    return var / flags.NAME
-
-
 async def newest(session: AsyncSession) -> FlagRevision:
     """The revision that holds; number 0 where nothing was changed yet."""
     query = select(FlagRevision).order_by(FlagRevision.number.desc()).limit(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from app import alerts, cli, controller, db, flagedit, flags, flagstore, services, settings, trials
+from app import alerts, cli, controller, flagedit, flags, flagstore, services, settings, trials
 from app.errors import ConfigError, Invalid
 from tests import kit
 
@@ -72,7 +72,7 @@ async def test_a_flag_of_the_repository_holds_until_it_is_changed(project):
 
 def test_one_tenant_has_another_value_and_the_others_the_usual_one():
     flag = flagedit.valued(flagedit.valued(None, "on"), "off", "acme")
-    core = flags.core({"flags": {"note.enabled": flag}}, flagstore.path(db.MIGRATIONS))
+    core = flags.core({"flags": {"note.enabled": flag}}, Path())
     values = [
         flags.value(core, "note.enabled", "?", flags.Who(name).context()) for name in ("acme", "globex")
     ]
@@ -104,7 +104,7 @@ def test_shares_that_flagd_would_ignore_in_silence_are_refused(project, share, s
 def test_five_percent_are_five_percent_and_whoever_was_in_stays_in(project):
     def inside(percent, flag="note.rollout"):
         shares = flagedit.trial({"new": ("v2", percent), "old": ("", 100 - percent)}, "tenant")
-        core = flags.core({"flags": {flag: shares}}, flagstore.path(db.MIGRATIONS))
+        core = flags.core({"flags": {flag: shares}}, Path())
         names = [f"tenant-{number}" for number in range(20_000)]
         found = [core.resolve_string_value(flag, "", flags.Who(name).context()).value for name in names]
         return {name for name, value in zip(names, found, strict=True) if value}
@@ -125,7 +125,7 @@ def test_the_commands_change_show_and_undo(project, capsys):
     assert "acme: on" in said
     assert "note.enabled: off; too slow" in said
     assert kit.command(cli.main, "flags", "reset", "note.enabled") == 0
-    assert json.loads(flagstore.path(db.Path("var")).read_text())["flags"] == {}
+    assert json.loads(Path("var/flags.json").read_text())["flags"] == {}
     assert kit.command(cli.main, "flags", "lint") == 0
     assert kit.command(cli.main, "flags", "set", "nope.enabled", "off") == 2
     assert kit.command(cli.main, "flags", "set", "note.rollout", "v1") == 2
