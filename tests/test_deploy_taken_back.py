@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests import stage as stages
+from tests.conftest import ROOT
 from tests.stage import WEB, Stage
 from tests.traffic import load
 
@@ -18,11 +19,12 @@ UNREADY = f"""    print("no index", flush=True)
 """
 SERVES = "    Draining(config, app, drain_s).run()"
 MIGRATION = "app/migrations/versions/0099_broken.py"
-BROKEN = '''"""Broken."""
+NEWEST = max(path.name[:4] for path in (ROOT / "template/app/migrations/versions").glob("0*.py"))
+BROKEN = f'''"""Broken."""
 
 from alembic import op
 
-revision, down_revision = "0099", "0002"
+revision, down_revision = "0099", "{NEWEST}"
 
 
 def upgrade() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests import frontends, services
 from tests.conftest import slow
-from tests.rendered import Project
+from tests.rendered import PYTEST, Project
 from tools import git
 
 Render = Callable[..., Project]
@@ -157,7 +157,7 @@ def test_tests_and_scores_are_the_same_on_every_python(
     made, python = Project(project().root, tmp_path), ("--python", interpreter(version))
     with services.postgres_server(services.with_pgvector()) as server:
         monkeypatch.setenv("TEST_INDEX_URL", server.url)
-        said = made.check(*python, "--all-extras", "--group", "load", "pytest", *more, "-rs")
+        said = made.check(*python, *PYTEST, *more, "-rs")
     assert "skipped" not in said.lower(), said[-2000:]
     said = made.check(*python, "gate", "evals")
     assert said.count("+0.000 [+0.000, +0.000]") == 2

@@ -15,7 +15,7 @@ import pytest
 
 from tests import services
 from tests.conftest import slow
-from tests.rendered import Project
+from tests.rendered import PYTEST, Project
 
 Render = Callable[..., Project]
 
@@ -67,7 +67,7 @@ def test_every_test_of_a_project_holds_on_postgres_and_redis(
         for name in ("TEST_DATABASE_URL", "TEST_INDEX_URL"):
             monkeypatch.setenv(name, server.url)
         monkeypatch.setenv("TEST_REDIS_URL", url)
-        said = project.check("--all-extras", "--group", "load", "pytest", "-o", "addopts=", "-q", "-rs")
+        said = project.check(*PYTEST, "-o", "addopts=", "-q", "-rs")
         command = [services.program("redis-cli", "redis-tools"), "-u", url, "info", "commandstats"]
         used = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert " passed" in said

@@ -2,13 +2,14 @@
 
 TEST_DATABASE_URL=postgresql+psycopg://user@host/postgres TEST_REDIS_URL=redis://host uv run pytest
 
-The Redis is emptied before each test: it must hold nothing else, and the tests run one after the other.
+The Redis is emptied before each test: it must hold nothing else. Of several processes each has a database there.
 """
 
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -16,7 +17,9 @@ from sqlalchemy import create_engine, make_url, text
 from app import settings
 
 DATABASE = os.environ.get("TEST_DATABASE_URL", "")
-REDIS = os.environ.get("TEST_REDIS_URL", "")
+NUMBER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+URL = os.environ.get("TEST_REDIS_URL", "")
+REDIS = urlsplit(URL)._replace(path=f"/{NUMBER}").geturl() if URL else ""
 # Tests of what only files do: locks of SQLite, worker slots that are files.
 of_files = pytest.mark.skipif(bool(DATABASE), reason="about files; TEST_DATABASE_URL is set")
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app import stream
+from app import results, stream
 from tests import kit, processes
 
 SSE = {"Accept": "text/event-stream"}
@@ -68,11 +68,19 @@ async def test_a_reader_of_what_nobody_answers_is_told_so_in_the_end(site, monke
     assert (kind, problem["status"], problem["retry_after_s"]) == ("error", 503, 5)
 
 
-async def test_a_reader_of_what_is_erased_is_told_so(site):
+async def test_a_reader_of_what_is_erased_is_told_so(site, monkeypatch):
+    begun, real = asyncio.Event(), results.fetch
+
+    async def fetch(*given):
+        found = await real(*given)
+        begun.set()
+        return found
+
+    monkeypatch.setattr(results, "fetch", fetch)
     talk = "?conversation_id=c1&user_id=ann"
     taken = await site.http.post(f"/v1/note{talk}", json=kit.TEXT, headers=processes.ASYNC)
     reading = asyncio.create_task(site.http.get(taken.headers["location"], headers=SSE))
-    await asyncio.sleep(0.1)
+    await begun.wait()
     await site.http.delete("/v1/conversations/c1?user_id=ann")
     [(kind, problem)] = kit.events((await asyncio.wait_for(reading, 5)).text)
     assert (kind, problem["code"]) == ("error", "not_found")
