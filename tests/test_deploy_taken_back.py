@@ -20,17 +20,17 @@ UNREADY = f"""    print("no index", flush=True)
 SERVES = "    Draining(config, app, drain_s).run()"
 MIGRATION = "app/migrations/versions/0099_broken.py"
 NEWEST = max(path.name[:4] for path in (ROOT / "template/app/migrations/versions").glob("0*.py"))
-BROKEN = f'''"""Broken."""
+BROKEN = '''"""Broken."""
 
 from alembic import op
 
-revision, down_revision = "0099", "{NEWEST}"
+revision, down_revision = "0099", "NEWEST"
 
 
 def upgrade() -> None:
     """Reads what is not there."""
     op.execute("select * from nowhere")
-'''
+'''.replace("NEWEST", NEWEST)
 FINISHES = '    return {"answer": said.strip(),'
 
 

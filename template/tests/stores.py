@@ -2,7 +2,7 @@
 
 TEST_DATABASE_URL=postgresql+psycopg://user@host/postgres TEST_REDIS_URL=redis://host uv run pytest
 
-The Redis is emptied before each test: it must hold nothing else. Of several processes each has a database there.
+The Redis is emptied before each test: it must hold nothing else. Each of several processes has its database.
 """
 
 import os
