@@ -32,7 +32,7 @@ def start(
     found, notes = with_database(lambda engine, _: releases.begin(engine, plan, feature, release, who()))
     out.print(f"{found.id}: {found.state}, {release}")
     for note in notes:
-        out.print(note, style="yellow")
+        out.print(note, style="yellow", soft_wrap=True)
     out.print(f"look: uv run ops rollout status {feature}    stop: uv run ops rollout stop {feature}")
 
 
