@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests import frontends
 
-COMMAND_TIMEOUT_S = 900
+COMMAND_TIMEOUT_S = 1_800
 # All tests of a project by two processes; those of one file share what a variable names.
 PYTEST = ("--all-extras", "--group", "load", "pytest", "-n", "2", "--dist", "loadfile")
 
