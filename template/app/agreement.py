@@ -12,7 +12,7 @@ from app.shelf import Source
 
 def contradictions(var: Path, found: dict[str, Feature], registry: Registry, rules: Policy) -> list[Fault]:
     """What features name and other files lack: tiers, use cases, corpora."""
-    tiers = {model.tier for model in registry.models.values()}
+    tiers = registry.tiers
     faults: list[Fault] = []
     for feature in found.values():
         toml, spec = feature.folder / "feature.toml", feature.spec

@@ -72,4 +72,4 @@ async def told(engine: AsyncEngine, alert: Alert, hook: Hook, at: datetime) -> N
 
 def when(at: datetime) -> str:
     """A time of the database, which may have left out its zone, as people and programs read it."""
-    return at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC).isoformat(timespec="seconds")
+    return db.aware(at).astimezone(UTC).isoformat(timespec="seconds")

@@ -43,6 +43,12 @@ def parts(feature: Feature, release: str) -> tuple[str, str]:
     return prompt or feature.spec.prompt, tier
 
 
+def options(release: str) -> str:
+    """A release as commands are told it."""
+    prompt, _, tier = release.partition("/")
+    return " ".join([*([f"--prompt {prompt}"] if prompt else []), *([f"--tier {tier}"] if tier else [])])
+
+
 def path(feature: Feature, release: str) -> Path:
     """Where the record of a release lies."""
     return feature.folder / FOLDER / f"{release.replace('/', '-').strip('-')}.json"
@@ -60,9 +66,8 @@ def digests(plan: Plan, feature: Feature, release: str) -> dict[str, str]:
 
 def load(plan: Plan, feature: Feature, release: str) -> Record:
     """The record of a release; raise Invalid where the gate has not passed it as it is now."""
-    place, (prompt, tier) = path(feature, release), parts(feature, release)
-    words = f"--prompt {prompt}" + (f" --tier {tier}" if tier else "")
-    remedy = f"uv run gate candidate {feature.name} {words}, then commit and deploy the file"
+    place = path(feature, release)
+    remedy = f"uv run gate candidate {feature.name} {options(release)}, then commit and deploy the file"
     try:
         found = Record.model_validate_json(place.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -31,7 +31,7 @@ def start(
 @cli.command()
 def status(which: Which) -> None:
     """Each variant beside stable: quality, cost, time and errors, with intervals, and what is certain."""
-    from app import alerts, experiments
+    from app import alerts, candidate, experiments
 
     trial = find(which, "experiment")
     found = with_database(lambda engine, _: experiments.variants(engine, trial))
@@ -48,10 +48,9 @@ def status(which: Which) -> None:
         if told := experiments.least(one):
             out.print(f"  {one.release}: {told}")
     if best := experiments.winner(found):
-        prompt, _, tier = best.release.partition("/")
-        words = (f" --prompt {prompt}" if prompt else "") + (f" --tier {tier}" if tier else "")
         out.print(f"{best.release} is better: uv run ops experiment stop {trial.feature}")
-        out.print(f"then bring it to all: uv run ops rollout start {trial.feature}{words}")
+        words = candidate.options(best.release)
+        out.print(f"then bring it to all: uv run ops rollout start {trial.feature} {words}")
     else:
         out.print("nothing is certain yet, or nothing is better")
 

@@ -47,9 +47,9 @@ class Clock:
         running = timedelta(seconds=time.monotonic())
         at, ahead = self.seen.get(trial.id, (None, timedelta()))
         if at != trial.stepped_at:
-            ahead = db.now() - trials.since(trial.stepped_at) - running
+            ahead = db.now() - db.aware(trial.stepped_at) - running
             self.seen[trial.id] = trial.stepped_at, ahead
-        return trials.since(trial.stepped_at) + running + ahead
+        return db.aware(trial.stepped_at) + running + ahead
 
 
 async def run(services: Services) -> None:
@@ -93,16 +93,16 @@ async def mend(engine: AsyncEngine, services: Services) -> None:
 
 async def look(services: Services, trial: Trial, now: datetime) -> Verdict:
     """Judge a rollout, and take the step that follows."""
-    engine, plan = services.engine, services.plan
+    engine = services.engine
     verdict = await judged(engine, trial)
     step = disowned(services, trial) or following(trial, verdict, now)
     if step is None:
         if verdict.said != trial.said:
             await trials.say(engine, trial, verdict.said)
-        if now - trials.since(trial.stepped_at) > REPLAY_AFTER:
+        if now - db.aware(trial.stepped_at) > REPLAY_AFTER:
             await replay(services, trial)
         return verdict
-    await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, trials.CONTROLLER)
+    await trials.move(engine, services.plan, trial, step, trials.CONTROLLER)
     return verdict
 
 
@@ -122,17 +122,14 @@ def disowned(services: Services, trial: Trial) -> Step | None:
 def following(trial: Trial, verdict: Verdict, now: datetime) -> Step | None:
     """The step after this verdict; none while it waits. A clock put back only makes it wait longer."""
     rule, seen = trials.rule(trial), [str(one) for one in verdict.findings]
-    since = now - trials.since(trial.stepped_at)
+    since = now - db.aware(trial.stepped_at)
     if verdict.word == "fail":
         return Step("rolled-back", 0, verdict.said, seen)
     if verdict.word == "wait" and since >= timedelta(hours=rule.quiet_hours) and rule.on_quiet == "rollback":
         return Step("rolled-back", 0, f"no verdict in {rule.quiet_hours:g} hours; {verdict.said}", seen)
     if verdict.word == "wait" or since < timedelta(minutes=rule.min_minutes):
         return None
-    larger = [percent for percent in rule.steps if percent > trial.percent]
-    if trial.state == "shadow" or larger:
-        return Step("canary", larger[0], verdict.said, seen)
-    return Step("done", ALL, verdict.said, seen)
+    return trials.onward(trial, verdict.said, seen)
 
 
 async def judged(engine: AsyncEngine, trial: Trial) -> Verdict:
@@ -157,7 +154,7 @@ async def judged(engine: AsyncEngine, trial: Trial) -> Verdict:
 async def served(engine: AsyncEngine, trial: Trial) -> Evidence:
     """What the arms showed in front of callers in this step: at another share the hours were others."""
     rule, names = trials.rule(trial), [trial.id + trials.CANDIDATE, trial.id + trials.STABLE]
-    sums = await evidence.arms(engine, names, rule.unit, names[1], trials.since(trial.stepped_at))
+    sums = await evidence.arms(engine, names, rule.unit, names[1], db.aware(trial.stepped_at))
     new, old = sums.get(names[0], {}), sums.get(names[1], {})
     found = evidence.breaches(new.get("flagged", Arm()), old.get("flagged", Arm()))
     return Evidence(new, old, int(new["errors"].n if new else 0), found)

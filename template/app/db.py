@@ -30,6 +30,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def aware(at: datetime) -> datetime:
+    """A time of the database with its zone: SQLite leaves it out."""
+    return at.replace(tzinfo=at.tzinfo or UTC)
+
+
 class Base(DeclarativeBase):
     """Root of the tables."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import compare, evidence, rollout, trials
+from app import compare, db, evidence, rollout, trials
 from app.compare import Arm
 from app.errors import Invalid
 from app.ledger import Trial
@@ -51,13 +51,12 @@ class Variant:
 
 async def look(services: Services, trial: Trial) -> None:
     """End an experiment with a variant that is worse for certain, or unsafe."""
-    engine, plan = services.engine, services.plan
+    engine = services.engine
     for one in await variants(engine, trial):
         if one.harm:
             said = f"{one.release}: {one.harm}"
             step = Step("rolled-back", 0, said, [str(part) for part in one.findings])
-            place, who = plan.settings.flags_file, trials.CONTROLLER
-            await trials.move(engine, place, plan.check_flags, trial, step, who)
+            await trials.move(engine, services.plan, trial, step, trials.CONTROLLER)
             return
 
 
@@ -65,7 +64,7 @@ async def variants(engine: AsyncEngine, trial: Trial) -> list[Variant]:
     """Every arm with its numbers, the stable one last."""
     rule, names = trials.rule(trial), list(trial.arms)
     stable = trial.id + trials.STABLE
-    sums = await evidence.arms(engine, names, rule.unit, stable, trials.since(trial.stepped_at))
+    sums = await evidence.arms(engine, names, rule.unit, stable, db.aware(trial.stepped_at))
     old = sums.get(stable, {})
     found = []
     for arm, release in trial.arms.items():
@@ -106,10 +105,7 @@ async def begin(engine: AsyncEngine, plan: Plan, name: str, given: list[str], wh
         raise Invalid("name one to five different variants: --variant v2 --variant v2/small")
     for release in given:
         candidate.load(plan, releases.known(plan, name, release), release)
-    rule = plan.features[name].spec.rollout
-    return await trials.experiment(
-        engine, plan.settings.flags_file, plan.check_flags, name, given, rule, who
-    )  # fmt: skip
+    return await trials.experiment(engine, plan, plan.features[name], given, who)
 
 
 async def stop(engine: AsyncEngine, plan: Plan, which: str, reason: str, who: str) -> Trial:
@@ -118,7 +114,7 @@ async def stop(engine: AsyncEngine, plan: Plan, which: str, reason: str, who: st
     if trial.kind != "experiment" or not trials.is_open(trial):
         raise Invalid(f"{trial.id} is no open experiment")
     step = Step("stopped", 0, reason)
-    await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, who)
+    await trials.move(engine, plan, trial, step, who)
     return trial
 
 

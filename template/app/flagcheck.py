@@ -24,11 +24,6 @@ class Known:
     registry: Registry
     rules: Policy | None = None
 
-    @property
-    def tiers(self) -> set[str]:
-        """The tiers that models.toml has."""
-        return {model.tier for model in self.registry.models.values()}
-
 
 def faulty(content: Document, path: Path, known: Known) -> Faulty:
     """The flags that would do nothing in silence, or stop every request, each with its faults."""
@@ -64,8 +59,8 @@ def wrong(name: str, flag: object, known: Known) -> list[tuple[str, str]]:
 def misnamed(variants: Mapping[str, object], kind: str, feature: Feature, known: Known) -> list[str]:
     """The first value that is not there, or those that policy forbids."""
     for one in variants.values():
-        if not is_known(one, kind, feature, known.tiers):
-            listed = ", ".join(sorted(filter(None, values(kind, feature, known.tiers))))
+        if not is_known(one, kind, feature, known.registry.tiers):
+            listed = ", ".join(sorted(filter(None, values(kind, feature, known.registry.tiers))))
             return [f"{one!r} is not one of: {listed}"]
     tiers = {tier_of(str(one), kind) for one in variants.values()} - {""}
     return [what for tier in sorted(tiers) if (what := forbidden(tier, feature, known))]

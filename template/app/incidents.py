@@ -36,7 +36,7 @@ async def of_rollbacks(engine: AsyncEngine, now: datetime) -> None:
 async def of_rollback(engine: AsyncEngine, trial: Trial, now: datetime) -> None:
     """Write down a trial that was taken back, with the worst answers of all that it tried."""
     cases, began = await failing(engine, trial)
-    seen_at = trials.since(trial.stepped_at)
+    seen_at = db.aware(trial.stepped_at)
     incident = Incident(
         id=uuid.uuid4().hex[:12], feature=trial.feature, cause=trial.id, said=trial.said, cases=cases,
         began_at=min(began or seen_at, seen_at), detected_at=seen_at, restored_at=now,
@@ -63,7 +63,7 @@ async def failing(engine: AsyncEngine, trial: Trial) -> tuple[list[Json], dateti
     async with engine.connect() as connection:
         began = await connection.scalar(select(func.min(Usage.at)).where(tried, bad))
     began = began or min((one.at for one, _ in unseen), default=None)
-    return cases, trials.since(began) if began else None
+    return cases, db.aware(began) if began else None
 
 
 def blamed(said: str) -> Part | None:
@@ -77,9 +77,7 @@ async def worst_first(
     engine: AsyncEngine, trial: Trial, part: Part | None
 ) -> tuple[ColumnElement[bool], SQLColumnExpression[Any]]:
     """Which requests are bad in a part, or at all; and what is largest of the worst one."""
-    counted = evidence.counted(
-        await evidence.slow_ms(engine, trial.id + trials.STABLE, trials.since(trial.at))
-    )
+    counted = evidence.counted(await evidence.slow_ms(engine, trial.id + trials.STABLE, db.aware(trial.at)))
     if part:
         value, counts = counted[part]
         return counts & (value > 0), Usage.latency_ms if part == "slow" else value
@@ -144,7 +142,7 @@ async def of_alert(session: AsyncSession, alert: Alert, feature: Feature) -> Inc
     cases = [{"id": row.id, "fault": fault("slow" if is_slow else "errors", seen(row))} for row in rows]
     return Incident(
         id=uuid.uuid4().hex[:12], feature=feature.name, cause=alert.id, said=alert.said, cases=cases,
-        began_at=await started(session, trials.since(alert.at), broke, promise), detected_at=alert.at,
+        began_at=await started(session, db.aware(alert.at), broke, promise), detected_at=alert.at,
     )  # fmt: skip
 
 
@@ -160,7 +158,7 @@ async def started(
         failed, count, earliest = (await session.execute(query)).one()
         if count and failed <= count * promise.allowed:
             break
-        first, until = trials.since(earliest or first), until - STEP
+        first, until = db.aware(earliest or first), until - STEP
     return first
 
 
@@ -182,12 +180,12 @@ def span(incident: Incident) -> str:
     """How long it lasted."""
     if incident.restored_at is None:
         return "open"
-    return told(trials.since(incident.restored_at) - trials.since(incident.began_at))
+    return told(db.aware(incident.restored_at) - db.aware(incident.began_at))
 
 
 def detected_after(incident: Incident) -> str:
     """How long nobody knew of it."""
-    return told(trials.since(incident.detected_at) - trials.since(incident.began_at))
+    return told(db.aware(incident.detected_at) - db.aware(incident.began_at))
 
 
 def told(span: timedelta | None) -> str:
@@ -200,7 +198,7 @@ def told(span: timedelta | None) -> str:
 
 def mean_times(found: list[Incident]) -> tuple[timedelta | None, timedelta | None]:
     """Mean time to detect and to restore, of those that are over; None of none."""
-    over = [(trials.since(one.began_at), trials.since(one.detected_at), trials.since(one.restored_at))
+    over = [(db.aware(one.began_at), db.aware(one.detected_at), db.aware(one.restored_at))
             for one in found if one.restored_at]  # fmt: skip
     if not over:
         return None, None

@@ -91,6 +91,11 @@ class Registry(Strict):
         chat = {name: model for name, model in self.models.items() if model.kind == "chat"}
         return {n: m for tier in tiers for n, m in chat.items() if m.tier == tier}
 
+    @property
+    def tiers(self) -> set[str]:
+        """Every tier that a model has."""
+        return {model.tier for model in self.models.values()}
+
     def digest(self) -> str:
         """A hash of every model's pin, for reports and the cache."""
         pins = json.dumps({name: model.pin for name, model in self.models.items()}, sort_keys=True)

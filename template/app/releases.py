@@ -11,7 +11,7 @@ from app.errors import Invalid
 from app.features import Feature
 from app.ledger import Shadow, Trial
 from app.services import Plan
-from app.trials import ALL, Step
+from app.trials import Step
 
 # Of fewer the smallest share may be nobody.
 FEW = 100
@@ -28,10 +28,7 @@ async def begin(
     feature = known(plan, name, release)
     await require_news(engine, plan, feature, release)
     candidate.load(plan, feature, release)
-    rule = feature.spec.rollout
-    began = await trials.begin(
-        engine, plan.settings.flags_file, plan.check_flags, name, release, rule, who
-    )  # fmt: skip
+    began = await trials.begin(engine, plan, feature, release, who)
     return began, await notes(engine, plan, feature)
 
 
@@ -43,8 +40,8 @@ def known(plan: Plan, name: str, release: str) -> Feature:
     prompt, tier = candidate.parts(feature, release)
     if prompt not in feature.prompts:
         raise Invalid(f"{name} has no prompt '{prompt[:40]}' (known: {', '.join(feature.prompts)})")
-    if tier and tier not in plan.tiers:
-        raise Invalid(f"no model has tier '{tier[:40]}' (known: {', '.join(sorted(plan.tiers))})")
+    if tier and tier not in plan.registry.tiers:
+        raise Invalid(f"no model has tier '{tier[:40]}' (known: {', '.join(sorted(plan.registry.tiers))})")
     if not release:
         raise Invalid("name what is new: --prompt VERSION, --tier TIER or both")
     models = plan.registry.in_tiers([tier] if tier else feature.spec.tiers)
@@ -57,10 +54,9 @@ async def require_news(engine: AsyncEngine, plan: Plan, feature: Feature, releas
     async with AsyncSession(engine) as session:
         held = await flagstore.newest(session)
     live = flagfile.merged(plan.flags, held.document)
-    stable = flags.choose(flags.core(live, plan.settings.flags_file), feature, flags.Who(), release="")
-    prompt, tier = candidate.parts(feature, release)
-    usual = (feature.spec.prompt, "")
-    if stable.variant == (f"{prompt}/{tier}" if (prompt, tier) != usual else ""):
+    core, nobody = flags.core(live, plan.settings.flags_file), flags.Who()
+    stable, new = (flags.choose(core, feature, nobody, release=one) for one in ("", release))
+    if stable.variant == new.variant:
         raise Invalid(f"that is what {feature.name} answers with already; name another --prompt or --tier")
     for kind in ("prompt", "tier"):
         name = f"{feature.name}.{kind}"
@@ -105,13 +101,9 @@ async def findings(engine: AsyncEngine, trial: Trial) -> list[str]:
     query = select(Shadow).where(Shadow.trial_id == trial.id, Shadow.state == "done")
     seen = await db.rows(engine, query)
     apart = [shadow.disagreement(one.candidate or {}, one.stable) for one in seen]
-    said = (
-        [f"shadow: {len(seen)} answers, {fmean(apart):.0%} of their words other than stable's"]
-        if seen
-        else []
-    )
+    said = f"shadow: {len(seen)} answers, {fmean(apart or [0]):.0%} of their words other than stable's"
     found = (await controller.judged(engine, trial)).findings if trials.is_open(trial) else ()
-    return said + [f"{one.word:<4}  {one}" for one in found]
+    return [*([said] if seen else []), *(f"{one.word:<4}  {one}" for one in found)]
 
 
 async def by_hand(
@@ -121,16 +113,10 @@ async def by_hand(
     trial = await trials.find(engine, which)
     if not trials.is_open(trial):
         raise Invalid(f"{trial.id} has ended: {trial.state}, {trial.said}")
-    step = Step("stopped", 0, reason) if state == "stopped" else onward(trial, reason)
-    if not await trials.move(engine, plan.settings.flags_file, plan.check_flags, trial, step, who):
+    step = Step("stopped", 0, reason) if state == "stopped" else trials.onward(trial, reason)
+    if not await trials.move(engine, plan, trial, step, who):
         raise Invalid(f"{trial.id} was moved by somebody else just now; look at it and try again")
     return trial, step
-
-
-def onward(trial: Trial, reason: str) -> Step:
-    """The next step of a rollout."""
-    larger = [percent for percent in trials.rule(trial).steps if percent > trial.percent]
-    return Step("canary", larger[0], reason) if larger else Step("done", ALL, reason)
 
 
 def advice(trial: Trial, step: Step) -> list[str]:

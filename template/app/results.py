@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
@@ -49,7 +49,7 @@ async def fetch(engine: AsyncEngine, tenant: str, name: str) -> Result:
 
 def is_expired(found: Result) -> bool:
     """Whether its time is over; what has no answer yet is still owed one."""
-    return found.state in SETTLED and found.expires_at.replace(tzinfo=UTC) < db.now()
+    return found.state in SETTLED and db.aware(found.expires_at) < db.now()
 
 
 async def load(engine: AsyncEngine, name: str) -> Result | None:

@@ -69,11 +69,6 @@ class Plan:
     digests: dict[str, str]
     economical: frozenset[str]
 
-    @property
-    def tiers(self) -> set[str]:
-        """The tiers that models.toml has."""
-        return {model.tier for model in self.registry.models.values()}
-
     def faulty(self, content: Document, place: Path | None = None) -> Faulty:
         """The flags that are wrong, name what is not there, or what policy forbids."""
         known = Known(self.features, self.registry, self.policy)

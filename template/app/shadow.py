@@ -29,8 +29,9 @@ def compare(
     services: Services, ask: Ask, caller: Caller, choice: Choice, output: dict[str, Any], row: Row
 ) -> None:
     """Score an answer while versions are compared, and offer its request to the candidate in a shadow."""
-    if choice.arm:
-        row.quality = quality(ask, output, row)
+    if not choice.arm:
+        return
+    row.quality = quality(ask, output, row)
     if choice.shadow:
         offer(services, ask, caller, choice, output, row)
 
@@ -47,7 +48,7 @@ def offer(
     kept = {
         "id": row.id, "trial_id": choice.arm.removesuffix(SHADOW), "state": "waiting", "tokens": 0,
         "tenant_id": row.tenant_id, "user_id": row.user_id, "given": ask.given.model_dump(mode="json"),
-        "stable": told(row, output, quality(ask, output, row)),
+        "stable": told(row, output, row.quality or 0.0),
     }  # fmt: skip
     task = asyncio.create_task(keep(services, kept, ask.feature.spec.rollout.shadow.daily_tokens))
     services.beside.add(task)

@@ -8,7 +8,7 @@ from string import Template
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app import alerts, db, incidents, trials
+from app import alerts, db, incidents
 from app.ledger import Incident, Trial, TrialEvent
 
 PAGE = Path(__file__).with_suffix(".html")
@@ -21,8 +21,8 @@ async def page(engine: AsyncEngine) -> str:
     async with AsyncSession(engine) as session:
         query = select(TrialEvent, Trial).join(Trial, Trial.id == TrialEvent.trial_id)
         steps = [(event, trial) for event, trial in await session.execute(query)]
-    entries = [(trials.since(one.detected_at), broke(one, now)) for one in found]
-    entries += [(trials.since(event.at), step(event, trial)) for event, trial in steps]
+    entries = [(db.aware(one.detected_at), broke(one, now)) for one in found]
+    entries += [(db.aware(event.at), step(event, trial)) for event, trial in steps]
     entries.sort(key=lambda entry: entry[0], reverse=True)
     times = [incidents.told(time) if time else "-" for time in incidents.mean_times(found)]
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
@@ -40,21 +40,21 @@ def clock(at: datetime) -> str:
 
 def over(one: Incident, now: datetime) -> datetime:
     """When an incident was over: not before now while it is open."""
-    return trials.since(one.restored_at) if one.restored_at else now
+    return db.aware(one.restored_at) if one.restored_at else now
 
 
 def lanes(found: list[Incident], now: datetime) -> str:
     """A row for each feature with its incidents over time."""
     if not found:
         return ""
-    first = min(trials.since(one.began_at) for one in found)
+    first = min(db.aware(one.began_at) for one in found)
     whole = (now - first).total_seconds() or 1.0
     rows = []
     for feature in sorted({one.feature for one in found}):
         bars = ""
         for one in (one for one in found if one.feature == feature):
-            left = (trials.since(one.began_at) - first).total_seconds() / whole
-            wide = (over(one, now) - trials.since(one.began_at)).total_seconds() / whole
+            left = (db.aware(one.began_at) - first).total_seconds() / whole
+            wide = (over(one, now) - db.aware(one.began_at)).total_seconds() / whole
             place = f"left: min({left:.2%}, 100% - .35rem); width: {wide:.2%}"
             bars += f'<a href="#{escape(one.id)}" style="{place}" title="{escape(one.said)}">{one.id}</a>'
         rows.append(f'<dt>{escape(feature)}</dt><dd class="lane">{bars}</dd>')
@@ -64,9 +64,9 @@ def lanes(found: list[Incident], now: datetime) -> str:
 
 def broke(one: Incident, now: datetime) -> str:
     """An incident: its span as a bar, the part before it was seen lighter."""
-    began = trials.since(one.began_at)
+    began = db.aware(one.began_at)
     whole = (over(one, now) - began).total_seconds() or 1.0
-    unseen = min(1.0, (trials.since(one.detected_at) - began).total_seconds() / whole)
+    unseen = min(1.0, (db.aware(one.detected_at) - began).total_seconds() / whole)
     ended = f"restored after {incidents.span(one)}" if one.restored_at else "<strong>open</strong>"
     return f"""<li class="incident" id="{escape(one.id)}">{clock(one.detected_at)}<div>
 <h3>{escape(one.feature)}: incident</h3><p>{escape(one.said)}</p>

@@ -3,8 +3,7 @@
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app import alerts, db, flagedit, flagstore
 from app.db import Json
 from app.errors import Invalid, NotFound
+from app.features import Feature
 from app.files import Strict
 from app.flags import SHADOW, Document
-from app.flagstore import Check
 from app.ledger import Trial, TrialEvent
+from app.services import Plan
 from app.spec import Rollout, Shadow
 
 CANDIDATE, STABLE = "-candidate", "-stable"
@@ -61,33 +61,31 @@ def is_open(trial: Trial) -> bool:
     return trial.ended_at is None
 
 
-async def begin(
-    engine: AsyncEngine, place: Path, check: Check, feature: str, release: str, rule: Rollout, who: str
-) -> Trial:
+async def begin(engine: AsyncEngine, plan: Plan, feature: Feature, release: str, who: str) -> Trial:
     """Begin a rollout, in the shadow where there is one; raise Invalid where the feature has a trial."""
-    name = f"{feature}-{uuid.uuid4().hex[:6]}"
+    name, rule = f"{feature.name}-{uuid.uuid4().hex[:6]}", feature.spec.rollout
     arms = {name + CANDIDATE: release, name + STABLE: ""}
     first = Step("shadow", 0, "asked beside stable") if rule.shadow.requests else canary(rule.steps[0])
     trial = Trial(
-        id=name, kind="rollout", feature=feature, arms=arms, rule=rule.model_dump(mode="json"),
+        id=name, kind="rollout", feature=feature.name, arms=arms, rule=rule.model_dump(mode="json"),
         state=first.state, percent=first.percent, said=first.said, actor=who,
     )  # fmt: skip
     began = Step(first.state, first.percent, f"began with {release}")
-    return await opened(engine, place, check, trial, began)
+    return await opened(engine, plan, trial, began)
 
 
 async def experiment(
-    engine: AsyncEngine, place: Path, check: Check, feature: str, releases: list[str], rule: Rollout, who: str
+    engine: AsyncEngine, plan: Plan, feature: Feature, releases: list[str], who: str
 ) -> Trial:
     """Begin an experiment: stable and each release get the same share of the requests."""
-    name = f"{feature}-{uuid.uuid4().hex[:6]}"
+    name, rule = f"{feature.name}-{uuid.uuid4().hex[:6]}", feature.spec.rollout
     arms = {f"{name}-{n}": one for n, one in enumerate(releases, start=1)} | {name + STABLE: ""}
     trial = Trial(
-        id=name, kind="experiment", feature=feature, arms=arms, rule=rule.model_dump(mode="json"),
+        id=name, kind="experiment", feature=feature.name, arms=arms, rule=rule.model_dump(mode="json"),
         state="running", percent=ALL // len(arms), said="", actor=who,
     )  # fmt: skip
     began = Step("running", trial.percent, f"began: {', '.join(releases)}")
-    return await opened(engine, place, check, trial, began)
+    return await opened(engine, plan, trial, began)
 
 
 def canary(percent: int) -> Step:
@@ -95,14 +93,20 @@ def canary(percent: int) -> Step:
     return Step("canary", percent, f"{percent} % of the requests")
 
 
-async def opened(engine: AsyncEngine, place: Path, check: Check, trial: Trial, step: Step) -> Trial:
+def onward(trial: Trial, said: str, seen: Sequence[str] = ()) -> Step:
+    """The next step of a rollout."""
+    larger = [percent for percent in rule(trial).steps if percent > trial.percent]
+    return Step("canary", larger[0], said, seen) if larger else Step("done", ALL, said, seen)
+
+
+async def opened(engine: AsyncEngine, plan: Plan, trial: Trial, step: Step) -> Trial:
     """Write a new trial and its flags."""
 
     async def save(session: AsyncSession) -> Trial:
         session.add(trial)
         await session.flush()
         note(session, trial.id, trial.actor, step)
-        await flagstore.add(session, trial.actor, f"{trial.id}: {step.said}", edit(trial), check)
+        await flagstore.add(session, trial.actor, f"{trial.id}: {step.said}", edit(trial), plan.check_flags)
         said = f"{trial.id} {step.said} ({trial.actor})"
         await session.execute(alerts.news(engine, trial.kind, trial.feature, said))
         return trial
@@ -112,7 +116,7 @@ async def opened(engine: AsyncEngine, place: Path, check: Check, trial: Trial, s
         try:
             async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
                 await save(session)
-            await flagstore.write(engine, place)
+            await flagstore.write(engine, plan.settings.flags_file)
             return trial
         except IntegrityError:
             held = await current(engine, trial.feature)
@@ -120,7 +124,7 @@ async def opened(engine: AsyncEngine, place: Path, check: Check, trial: Trial, s
     raise Invalid(f"feature '{trial.feature}' has a trial already: {open_}; stop it first")
 
 
-async def move(engine: AsyncEngine, place: Path, check: Check, trial: Trial, step: Step, who: str) -> bool:
+async def move(engine: AsyncEngine, plan: Plan, trial: Trial, step: Step, who: str) -> bool:
     """Take a step with its flags; False where somebody else moved the trial meanwhile.
 
     The step, its flags and the word to who listens are one transaction, and the file follows it: whoever
@@ -136,18 +140,18 @@ async def move(engine: AsyncEngine, place: Path, check: Check, trial: Trial, ste
             if step.state in ("done", "rolled-back", "stopped"):
                 held.ended_at = held.stepped_at
             note(session, held.id, who, step)
-            await flagstore.add(session, who, f"{held.id}: {step.said}", edit(held), check)
+            await flagstore.add(session, who, f"{held.id}: {step.said}", edit(held), plan.check_flags)
             said = f"{trial.id} {step.state} {step.percent} %: {step.said} ({who})"
             await session.execute(alerts.news(engine, trial.kind, trial.feature, said))
     except IntegrityError:
         return False
-    await flagstore.write(engine, place)
+    await flagstore.write(engine, plan.settings.flags_file)
     return True
 
 
 async def not_later(engine: AsyncEngine, trial: Trial, now: datetime) -> None:
     """Begin a step anew that begins later than now: the clock was put back, nothing would count for it."""
-    if since(trial.stepped_at) <= now:
+    if db.aware(trial.stepped_at) <= now:
         return
     later = Trial.id == trial.id, Trial.stepped_at > now
     await db.execute(engine, update(Trial).where(*later).values(stepped_at=now))
@@ -227,8 +231,3 @@ async def events(engine: AsyncEngine, name: str) -> list[TrialEvent]:
     """The steps of a trial, the first one first."""
     query = select(TrialEvent).where(TrialEvent.trial_id == name)
     return await db.rows(engine, query.order_by(TrialEvent.at))
-
-
-def since(at: datetime) -> datetime:
-    """A time of the database with its zone."""
-    return at.replace(tzinfo=at.tzinfo or UTC)

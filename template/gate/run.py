@@ -93,7 +93,7 @@ def everything(
     Raises BadCases before the first call if a file is wrong, GateError for a tier that no model has.
     """
     if tier and not plan.registry.in_tiers([tier]):
-        known = ", ".join(sorted({model.tier for model in plan.registry.models.values()}))
+        known = ", ".join(sorted(plan.registry.tiers))
         raise GateError(f"no model has tier '{tier}' in models.toml (known: {known})")
     sets = [(features.uncached(f), [cases.load(f, kind) for kind in kinds]) for f in wanted]
     return asyncio.run(evaluate(sets, plan, tell, tier, tape or Tape(plan)))

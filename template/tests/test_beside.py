@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -12,7 +11,7 @@ from app import beside, controller, db, flagedit, flagstore, releases, shadow, t
 from app.ledger import Shadow
 from app.row import Row
 from tests import kit
-from tests.test_controller import passed
+from tests.test_controller import passed, second_prompt
 
 RULE = """
 [rollout]
@@ -31,9 +30,7 @@ ANSWER = {
 @pytest.fixture(autouse=True)
 def prompts(project):
     """The feature `note` with a second prompt, and a use case that allows a shadow."""
-    kit.write("features/note/prompts/v2.md", Path("features/note/prompts/v1.md").read_text() + "\n")
-    place = Path("features/note/feature.toml")
-    kit.write(place, place.read_text() + RULE)
+    second_prompt(RULE)
     kit.write("config/policy.toml", kit.POLICY + SHADOW)
 
 

@@ -46,9 +46,14 @@ FAULTS = {
 @pytest.fixture(autouse=True)
 def prompts(project):
     """The feature `note` with a second prompt and a rollout of two steps."""
+    second_prompt(RULE)
+
+
+def second_prompt(rule):
+    """Give the feature `note` a prompt v2 that says the same, and its [rollout]."""
     kit.write("features/note/prompts/v2.md", Path("features/note/prompts/v1.md").read_text() + "\n")
     place = Path("features/note/feature.toml")
-    kit.write(place, place.read_text() + RULE)
+    kit.write(place, place.read_text() + rule)
 
 
 def passed(site, release="v2"):

@@ -1,21 +1,17 @@
 """Experiments: equal shares, a record of who saw what, and no winner before it is certain."""
 
-from pathlib import Path
-
 import pytest
 
 from app import db, experiments, incidents, trials
 from app.errors import Invalid
 from tests import kit
-from tests.test_controller import passed, plant, prompt
+from tests.test_controller import passed, plant, prompt, second_prompt
 
 
 @pytest.fixture(autouse=True)
 def prompts(project):
     """The feature `note` with a second prompt; each request is drawn."""
-    kit.write("features/note/prompts/v2.md", Path("features/note/prompts/v1.md").read_text() + "\n")
-    place = Path("features/note/feature.toml")
-    kit.write(place, place.read_text() + '\n[rollout]\nunit = "request"\n')
+    second_prompt('\n[rollout]\nunit = "request"\n')
 
 
 async def begin(site, *variants):

@@ -143,8 +143,7 @@ async def test_a_file_that_is_not_there_is_refused_and_nothing_changes(project, 
 async def trial(site):
     """Begin a rollout of the prompt v2, as a person does."""
     plan = site.held.plan
-    rule, found = plan.features["note"].spec.rollout, (plan.settings.flags_file, plan.check_flags)
-    return await trials.begin(site.held.engine, *found, "note", "v2", rule, "anna")
+    return await trials.begin(site.held.engine, plan, plan.features["note"], "v2", "anna")
 
 
 @pytest.fixture
@@ -170,10 +169,8 @@ async def test_what_an_open_trial_decides_is_refused_by_hand_and_the_kill_switch
         with pytest.raises(Invalid, match=f"rollout {begun.id} is open; stop it first"):
             await change(site, "note.prompt", "v2")
         assert await command("set", "note.enabled", "off") == 0
-        await trials.move(
-            site.held.engine, site.held.plan.settings.flags_file, site.held.plan.check_flags, begun,
-            trials.Step("stopped", 0, "enough"), "anna",
-        )  # fmt: skip
+        stop = trials.Step("stopped", 0, "enough")
+        await trials.move(site.held.engine, site.held.plan, begun, stop, "anna")
         assert await command("set", "note.prompt", "v2") == 0
 
 

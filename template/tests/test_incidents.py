@@ -99,8 +99,8 @@ async def test_old_alerts_cost_nothing(project):
 
 async def rolled_back(site, trial, said=SAID):
     """Take a candidate back for this reason; gives the incident."""
-    step, plan = Step("rolled-back", 0, said), site.held.plan
-    await trials.move(site.held.engine, plan.settings.flags_file, plan.check_flags, trial, step, "test")
+    step = Step("rolled-back", 0, said)
+    await trials.move(site.held.engine, site.held.plan, trial, step, "test")
     await incidents.of_rollbacks(site.held.engine, db.now())
     [one] = await incidents.every(site.held.engine)
     return one

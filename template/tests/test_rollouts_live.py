@@ -163,7 +163,7 @@ async def test_a_bad_candidate_goes_by_itself(project, word):
     assert trial.state == "rolled-back", trial.said
     assert {one["meta"]["prompt"] for one in last} == {"v1"}
     late = max(one["at"] for one in answers if one["status"] == 200 and not is_old(one))
-    assert late - trials.since(trial.stepped_at) < timedelta(seconds=LASTS_S / 4)
+    assert late - db.aware(trial.stepped_at) < timedelta(seconds=LASTS_S / 4)
     assert incident.feature == "note"
     assert incident.cases
 
