@@ -115,10 +115,10 @@ def test_two_machines_serve_one_stage_and_go_back_together(pair: Pair) -> None:
         marked = f"{stage.prefix}-data:/app/var"
         image = f"{stage.prefix}:{second}"
         pair.second.docker("run", "--rm", "-v", marked, "--entrypoint", "touch", image, "/app/var/marked")
-        stage.write(AT_ONCE, ready_s=8)
+        stage.write(AT_ONCE, ready_s=25)
         bad = stage.commit("bad on the second", (WEB, READY, READY + MARKED))
         said = pair.deploy(code=1)
-        assert f"{bad} was taken back, {second} serves: {bad} was not ready within 8 s" in said
+        assert f"{bad} was taken back, {second} serves: {bad} was not ready within 25 s" in said
         assert pair.stable() == [second, second]
     assert asked.failed == []
     assert asked.versions <= {"one", "two", "bad on the second"}

@@ -190,7 +190,7 @@ def ask_app(host: Host, shell: Shell, words: Sequence[str]) -> tuple[int, str]:
     held = host.container(f"web-{states.read(shell).stable}")
     if held is None:
         raise NotReady(f"{host.target}: nothing serves there")
-    code, said = held.exec_run(["app", *words], environment={"OPS_ACTOR": lock.me(), "COLUMNS": "110"})
+    code, said = hosts.executed(held, ["app", *words], {"OPS_ACTOR": lock.me(), "COLUMNS": "110"})
     return code, said.decode(errors="replace")
 
 

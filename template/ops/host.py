@@ -1,5 +1,6 @@
 """A machine's Docker engine: over the local socket, or through one ssh connection."""
 
+import io
 import os
 import shutil
 import socket
@@ -176,6 +177,25 @@ def send(held: Container, given: bytes) -> None:
     connection._sock.sendall(given)
     connection._sock.shutdown(socket.SHUT_WR)
     connection.close()
+
+
+def executed(
+    held: Container, command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Exit code and output of a command in a running container; raise APIError where it does not run.
+
+    Not the SDK's `exec_run`: that reads past what came together with the head of the answer, and loses it.
+    """
+    engine = held.client.api
+    told = engine.exec_create(held.id, list(command), environment=environment)["Id"]
+    url = f"{engine.base_url}/v{engine.api_version}/exec/{told}/start"
+    answer = engine.post(url, json={"Detach": False, "Tty": False}, timeout=engine.timeout)
+    if not answer.ok:
+        raise APIError(f"{held.name}: {answer.text.strip()}", response=answer)
+    frames, said = io.BytesIO(answer.content), b""
+    while head := frames.read(8):  # the stream's number, three empty bytes, and the length of what follows
+        said += frames.read(int.from_bytes(head[4:]))
+    return engine.exec_inspect(told)["ExitCode"], said
 
 
 def tail(held: Container, lines: int = 12) -> str:

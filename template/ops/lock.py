@@ -20,7 +20,7 @@ from docker.models.containers import Container
 from requests import RequestException
 
 from ops.errors import Failed, Locked, Lost
-from ops.host import Host, until
+from ops.host import Host, executed, until
 
 NAME = "lock"
 STATE = "/state"
@@ -37,7 +37,7 @@ class Shell:
     def run(self, script: str, *words: str) -> str:
         """What a script prints; raise Lost without its container, Failed with what it says."""
         try:
-            code, said = self.container.exec_run(["sh", "-c", script, "sh", *words])
+            code, said = executed(self.container, ["sh", "-c", script, "sh", *words])
         except (NotFound, APIError) as error:  # 404: it is gone, 409: it has ended
             raise Lost(f"{self.container.name} is gone: somebody broke the lock; run this again") from error
         text = str(said.decode(errors="replace"))

@@ -27,6 +27,8 @@ Weights = Mapping[Slot, int]
 FULL = 100
 # Where Caddy keeps its certificates.
 HOME = {"XDG_DATA_HOME": "/data", "XDG_CONFIG_HOME": "/data"}
+# A slot without a container is no name that any server knows: one second is enough to ask for it.
+DNS = ["timeout:1", "attempts:1"]
 # A proxy that cannot read its file ends within this.
 STARTS_S = 1.5
 # A proxy that a busy machine holds up answers within this.
@@ -79,8 +81,9 @@ def config(host: Host, stage: Stage, key: str, shares: Weights) -> str:
 
 
 def ask(shell: Shell, words: str) -> str:
-    """What HAProxy answers on its socket."""
-    return shell.run(f'echo "$1" | socat -t 5 - {SOCKET}', words)
+    """What HAProxy answers on its socket; raise Failed where it does not listen within five seconds."""
+    listens = f"for i in $(seq 50); do if [ -S {SOCKET} ]; then break; fi; sleep 0.1; done"
+    return shell.run(f'{listens}; echo "$1" | socat -t 5 - UNIX-CONNECT:{SOCKET}', words)
 
 
 def seen(shell: Shell) -> dict[str, Seen]:
@@ -92,7 +95,8 @@ def seen(shell: Shell) -> dict[str, Seen]:
 
     def is_whole() -> bool:
         nonlocal found
-        with suppress(AttributeError, TypeError, ValueError):  # a table that was cut in the middle of a line
+        # It does not listen yet, or its table was cut in the middle of a line.
+        with suppress(Failed, AttributeError, TypeError, ValueError):
             found = parsed(ask(shell, "show stat"))
         return set(SLOTS) <= found.keys()
 
@@ -161,6 +165,7 @@ def start(host: Host, part: str, command: list[str], ports: Mapping[str, tuple[s
         labels={**host.labels, "deploy.role": part}, restart_policy=ALWAYS,
         log_config=LOG, environment=HOME, **LOCKED,
         stop_signal="SIGUSR1" if part == "lb" else "SIGTERM",
+        dns_opt=DNS if part == "lb" else None,
         volumes={name: {"bind": path, "mode": "rw"} for name, path in volumes.items()},
     )  # fmt: skip
     if held.status in ("created", "exited"):

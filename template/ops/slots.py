@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops import proxy
 from ops.errors import Failed
-from ops.host import ALWAYS, LOCKED, Host, tail, until
+from ops.host import ALWAYS, LOCKED, Host, executed, tail, until
 from ops.lock import Shell
 from ops.stages import Stage
 from ops.state import Slot
@@ -127,14 +127,14 @@ def stop(host: Host, stage: Stage, version: str) -> None:
 
 def renew_lease(host: Host, version: str) -> None:
     """Let a canary serve on for as long as its lease is."""
-    host.docker.containers.get(f"{host.name}-web-{version}").exec_run(["touch", LEASE])
+    executed(host.docker.containers.get(f"{host.name}-web-{version}"), ["touch", LEASE])
 
 
 def end_lease(host: Host, version: str) -> None:
     """Let a version serve without a lease, and come back whenever it dies."""
     held = host.docker.containers.get(f"{host.name}-web-{version}")
     held.update(restart_policy=ALWAYS)
-    held.exec_run(["rm", "-f", LEASE])
+    executed(held, ["rm", "-f", LEASE])
 
 
 def sample(host: Host, shell: Shell, version: str, slot: Slot) -> Sample:
@@ -148,7 +148,7 @@ def sample(host: Host, shell: Shell, version: str, slot: Slot) -> Sample:
     found = proxy.seen(shell)[slot]
     if not found.state.startswith("UP"):  # "UP 1/2": one check of two has failed, and it serves
         raise Failed(f"{version} is {found.state} for the proxy:\n{tail(held)}")
-    code, said = held.exec_run(["python", "-m", "app.probe", "/metrics"])
+    code, said = executed(held, ["python", "-m", "app.probe", "/metrics"])
     if code:
         raise Failed(f"{version} shows no metrics: {said.decode(errors='replace').strip()[-200:]}")
     return counted(said.decode(), found)

@@ -27,12 +27,13 @@ class Here:
     gone: bool = False
     name: str = "desk-staging-lock"
 
-    def exec_run(self, command: list[str]) -> tuple[int, bytes]:
-        """As the container's."""
-        if self.gone:
-            raise NotFound("no such container")
-        done = subprocess.run(command, capture_output=True)
-        return done.returncode, done.stdout + done.stderr
+
+def executed(held: Here, command: list[str]) -> tuple[int, bytes]:
+    """As in a container."""
+    if held.gone:
+        raise NotFound("no such container")
+    done = subprocess.run(command, capture_output=True)
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def shell(tmp_path, monkeypatch):
     if os.name != "posix":
         pytest.skip("the scripts are a server's")
     monkeypatch.setattr(lock, "STATE", str(tmp_path))
+    monkeypatch.setattr(lock, "executed", executed)
     return Shell(Here())
 
 
@@ -174,7 +176,8 @@ def test_a_proxy_that_answers_late_or_half_is_asked_again(monkeypatch):
         proxy.seen(None)
 
 
-def test_who_lost_the_lock_is_told_before_anything_is_changed():
+def test_who_lost_the_lock_is_told_before_anything_is_changed(monkeypatch):
+    monkeypatch.setattr(lock, "executed", executed)
     with pytest.raises(Lost, match="somebody broke the lock"):
         Shell(Here(gone=True)).require()
     Shell(Here()).require()
