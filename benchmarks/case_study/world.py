@@ -19,7 +19,7 @@ class World:
 
     seed: int = 1
     minutes: float = 58
-    speed: float = 12
+    speed: float = 6
     repeats: float = 0.3
     short: int = 150
     first_s: float = 0.3
