@@ -67,8 +67,7 @@ def test_every_test_of_a_project_holds_on_postgres_and_redis(
         for name in ("TEST_DATABASE_URL", "TEST_INDEX_URL"):
             monkeypatch.setenv(name, server.url)
         monkeypatch.setenv("TEST_REDIS_URL", url)
-        # Without the slow ones: those that need a database run on PostgreSQL in files of their own.
-        said = project.check(*PYTEST, "-q", "-rs")
+        said = project.check(*PYTEST, "-o", "addopts=", "-q", "-rs")
         command = [services.program("redis-cli", "redis-tools"), "-u", url, "info", "commandstats"]
         used = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert " passed" in said
